@@ -1,0 +1,46 @@
+import type { BlobSource, ByteRange, Bytes } from '../blobs/source.ts';
+import type { CallOptions } from '../events.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+
+export interface FetchOptions extends CallOptions {
+  readonly range?: ByteRange;
+}
+
+/** What a target may offer. Asked, never cast; decorators pass the record on. */
+export interface Capabilities {
+  /** Takes a blob whose digest is not known yet; returns its descriptor. */
+  readonly pushUnhashed?: (mediaType: string, source: BlobSource, options?: CallOptions) => Promise<Descriptor>;
+  /** Makes a blob of another repository on the same registry available here without moving bytes. */
+  readonly mount?: (blob: Descriptor, fromRepository: string, options?: CallOptions) => Promise<boolean>;
+  /** All tags. */
+  readonly tags?: (options?: CallOptions) => AsyncIterable<string>;
+  /** Takes the tag away; the manifest stays. */
+  readonly untag?: (tag: string, options?: CallOptions) => Promise<void>;
+  /** Deletes a manifest and every tag on it. */
+  readonly remove?: (manifest: Descriptor, options?: CallOptions) => Promise<void>;
+  /** The file that holds the blob, where there is one: lets a reader link or copy it. */
+  readonly localPath?: (blob: Descriptor) => string | undefined;
+}
+
+/**
+ * A content store with tags, read side. `fetch` does not verify: readers wrap it in `verified`,
+ * so that bytes are hashed once, by whoever uses them.
+ */
+export interface ReadTarget {
+  /** How messages name it: `ghcr.io/team/model`, `oci:dir`. */
+  readonly name: string;
+  readonly can: Capabilities;
+  has(blob: Descriptor, options?: CallOptions): Promise<boolean>;
+  /** @throws KitError BLOB_NOT_FOUND (REFERENCE_NOT_FOUND for a manifest) */
+  fetch(blob: Descriptor, options?: FetchOptions): Promise<Bytes>;
+  /** `reference` is a tag or a digest. @throws KitError REFERENCE_NOT_FOUND */
+  resolve(reference: string, options?: CallOptions): Promise<Descriptor>;
+}
+
+/** Manifests are pushed like blobs: the media type tells. */
+export interface Target extends ReadTarget {
+  /** Verifies what it takes. @throws KitError DIGEST_MISMATCH | SIZE_MISMATCH */
+  push(blob: Descriptor, source: BlobSource, options?: CallOptions): Promise<void>;
+  /** `reference` is a tag. The manifest must be there already. */
+  tag(manifest: Descriptor, reference: string, options?: CallOptions): Promise<void>;
+}

@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config';
+
+const project = (name: string, include: string, testTimeout: number) => ({ test: { name, include: [include], testTimeout } });
+
+export default defineConfig({
+  test: {
+    projects: [
+      project('unit', 'test/unit/**/*.test.ts', 10_000),
+      project('contract', 'test/contract/**/*.test.ts', 20_000),
+      project('e2e', 'test/e2e/**/*.test.ts', 60_000),
+      project('interop', 'test/interop/**/*.test.ts', 120_000),
+    ],
+  },
+});
