@@ -8,7 +8,7 @@ export interface FetchOptions extends CallOptions {
 
 /** What a target may offer. Asked, never cast; decorators pass the record on. */
 export interface Capabilities {
-  /** Takes a blob whose digest is not known yet; returns its descriptor. */
+  /** Takes a blob whose digest is not known yet; returns its descriptor, and says by a `done` event whether it was there before. */
   readonly pushUnhashed?: (mediaType: string, source: BlobSource, options?: CallOptions) => Promise<Descriptor>;
   /** Makes a blob of another repository on the same registry available here without moving bytes. */
   readonly mount?: (blob: Descriptor, fromRepository: string, options?: CallOptions) => Promise<boolean>;
@@ -18,6 +18,8 @@ export interface Capabilities {
   readonly untag?: (tag: string, options?: CallOptions) => Promise<void>;
   /** Deletes a manifest and every tag on it. */
   readonly remove?: (manifest: Descriptor, options?: CallOptions) => Promise<void>;
+  /** Keeps what is found or put here from being collected as garbage until it ends. To be had before the first blob. */
+  readonly lease?: (options?: CallOptions) => Promise<AsyncDisposable>;
   /** The file that holds the blob, where there is one: lets a reader link or copy it. */
   readonly localPath?: (blob: Descriptor) => string | undefined;
 }

@@ -1,0 +1,157 @@
+import { KitError } from '../errors.ts';
+import type { Bytes } from './source.ts';
+import { BLOCK, paddingFor } from './tar-header.ts';
+import { decodeTarBlock, parsePax, type PaxFields, type TarBlock } from './tar-decode.ts';
+
+/** An entry as the archive has it: nothing about it has been checked for safety. */
+export interface TarEntry {
+  readonly path: string;
+  readonly type: TarBlock['type'];
+  readonly mode: number;
+  /** Bytes of content that follow. */
+  readonly size: number;
+}
+
+/** Names and pax records beyond this are refused. */
+const MAX_EXTENSION = 1024 * 1024;
+
+/**
+ * Reads a tar stream (ustar, pax, GNU long names) front to back.
+ * Strict: bad check sums, truncation and bytes after the end are errors, never the end of the archive.
+ */
+export class TarReader {
+  readonly #iterator: AsyncIterator<Uint8Array>;
+  readonly #name: string;
+  #chunk: Uint8Array = new Uint8Array();
+  #offset = 0;
+  #position = 0;
+  #unread = 0;
+  #padding = 0;
+
+  /** `name` (a digest) goes into messages. */
+  constructor(bytes: Bytes, name: string) {
+    this.#iterator = bytes[Symbol.asyncIterator]();
+    this.#name = name;
+  }
+
+  /** The next entry, or undefined after the end of the archive; what is left of the entry before is skipped. */
+  async next(): Promise<TarEntry | undefined> {
+    await this.#skipRest();
+    const pax: PaxFields = {};
+    for (;;) {
+      const block = await this.#take(BLOCK);
+      if (block === undefined) throw this.#invalid('ends without the two zero blocks that close an archive');
+      if (isZero(block)) return this.#finish();
+      const header = decodeTarBlock(block, this.#position - BLOCK, this.#name);
+      if (header.type === 'pax' || header.type === 'longname' || header.type === 'global') {
+        await this.#readExtension(header, pax);
+        continue;
+      }
+      return this.#open(header, pax);
+    }
+  }
+
+  /** The content of the entry that `next` returned last. Chunks are at most what the source hands out. */
+  async *content(): AsyncGenerator<Uint8Array> {
+    while (this.#unread > 0) {
+      const part = await this.#some(this.#unread);
+      if (part === undefined) throw this.#invalid(`ends ${this.#unread} bytes before the end of an entry`);
+      this.#unread -= part.byteLength;
+      yield part;
+    }
+  }
+
+  /** All content of a small entry, without an iterator: the fast way for many small files. */
+  async contentAtOnce(): Promise<Uint8Array> {
+    const bytes = await this.#take(this.#unread);
+    if (bytes === undefined) throw this.#invalid(`ends before the end of an entry`);
+    this.#unread = 0;
+    return bytes;
+  }
+
+  #open(header: TarBlock, pax: PaxFields): TarEntry {
+    const path = pax.path ?? header.path;
+    const size = header.type === 'directory' ? 0 : (pax.size ?? header.size);
+    this.#unread = size;
+    this.#padding = paddingFor(size);
+    return { path, type: header.type, mode: header.mode, size };
+  }
+
+  async #readExtension(header: TarBlock, pax: PaxFields): Promise<void> {
+    if (header.size > MAX_EXTENSION) throw this.#invalid(`has an extended header of ${header.size} bytes`);
+    const data = await this.#take(header.size);
+    if (data === undefined || (await this.#take(paddingFor(header.size))) === undefined) throw this.#invalid('ends in an extended header');
+    if (header.type === 'longname') pax.path = Buffer.from(data).toString('utf8').replace(/\0+$/, '');
+    else Object.assign(pax, parsePax(data, this.#name, header.type === 'global'));
+  }
+
+  async #skipRest(): Promise<void> {
+    let left = this.#unread + this.#padding;
+    while (left > 0) {
+      const part = await this.#some(left);
+      if (part === undefined) throw this.#invalid(`ends ${left} bytes before the end of an entry`);
+      left -= part.byteLength;
+    }
+    this.#unread = 0;
+    this.#padding = 0;
+  }
+
+  // one zero block was seen: all that follows must be zero, and is read so that the digest covers it
+  async #finish(): Promise<undefined> {
+    let zeros = BLOCK;
+    for (;;) {
+      const part = await this.#some(Number.MAX_SAFE_INTEGER);
+      if (part === undefined) break;
+      if (!isZero(part)) throw this.#invalid('has data after the end of the archive');
+      zeros += part.byteLength;
+    }
+    if (zeros < 2 * BLOCK) throw this.#invalid('ends without the two zero blocks that close an archive');
+    return undefined;
+  }
+
+  async #some(limit: number): Promise<Uint8Array | undefined> {
+    while (this.#offset === this.#chunk.byteLength) {
+      const next = await this.#iterator.next();
+      if (next.done === true) return undefined;
+      this.#chunk = next.value;
+      this.#offset = 0;
+    }
+    const part = this.#chunk.subarray(this.#offset, Math.min(this.#chunk.byteLength, this.#offset + limit));
+    this.#offset += part.byteLength;
+    this.#position += part.byteLength;
+    return part;
+  }
+
+  async #take(size: number): Promise<Uint8Array | undefined> {
+    if (size === 0) return new Uint8Array();
+    // the common case, without a promise or a copy
+    if (this.#chunk.byteLength - this.#offset >= size) {
+      const part = this.#chunk.subarray(this.#offset, this.#offset + size);
+      this.#offset += size;
+      this.#position += size;
+      return part;
+    }
+    const parts: Uint8Array[] = [];
+    for (let left = size; left > 0;) {
+      const part = await this.#some(left);
+      if (part === undefined) {
+        if (parts.length > 0) throw this.#invalid('is cut off');
+        return undefined;
+      }
+      parts.push(part);
+      left -= part.byteLength;
+    }
+    return Buffer.concat(parts);
+  }
+
+  #invalid(why: string): KitError {
+    return new KitError('LAYER_INVALID', `${this.#name}: the tar archive ${why}`, {
+      hint: 'the artifact is damaged; ask for it to be pushed again',
+    });
+  }
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  // reading eight bytes at a time matters only for archives padded by megabytes, which are rare
+  return bytes.every((byte) => byte === 0);
+}

@@ -1,0 +1,38 @@
+import type { Command } from 'commander';
+import { info, selectField } from '../../index.ts';
+import { parseLocation } from '../../oci/reference.ts';
+import type { CliContext } from '../context.ts';
+import { addFormatOption, type FormatFlag } from '../options/format.ts';
+import { addNetworkOptions, type KitFlags } from '../options/network.ts';
+
+type Flags = FormatFlag & KitFlags & { readonly remote?: boolean; readonly filter?: string };
+
+export function register(command: Command, context: () => CliContext): void {
+  addNetworkOptions(
+    addFormatOption(
+      command
+        .argument('<reference>', 'a ModelKit, or oci:DIR[:tag]')
+        .option('-r, --remote', 'look in the registry, not in local storage')
+        .option('-f, --filter <field>', 'one field of the Kitfile, for example model.path or datasets[0].name'),
+    ),
+  )
+    .addHelpText('after', EXAMPLES)
+    .action(async (reference: string, flags: Flags) => run(reference, flags, context()));
+}
+
+const EXAMPLES = `
+Examples:
+  kit info mymodel:v1
+  kit info mymodel:v1 --filter model.parameters.learning_rate
+  kit info --remote ghcr.io/team/mymodel:v1 --format json`;
+
+async function run(reference: string, flags: Flags, context: CliContext): Promise<void> {
+  const { kitfile, text } = await info(
+    context.kit(flags),
+    parseLocation(reference),
+    flags.remote === true ? 'remote' : 'local',
+    context.call,
+  );
+  const shown = flags.filter === undefined ? { value: kitfile, text } : selectField(kitfile, flags.filter);
+  context.result(flags.format, shown.value, [shown.text.replace(/\n$/, '')]);
+}

@@ -1,0 +1,35 @@
+import type { Command } from 'commander';
+import { inspect } from '../../index.ts';
+import { stringifyLikeGo } from '../../oci/json.ts';
+import { parseLocation } from '../../oci/reference.ts';
+import type { CliContext } from '../context.ts';
+import { addFormatOption, type FormatFlag } from '../options/format.ts';
+import { addNetworkOptions, type KitFlags } from '../options/network.ts';
+
+type Flags = FormatFlag & KitFlags & { readonly remote?: boolean };
+
+export function register(command: Command, context: () => CliContext): void {
+  addNetworkOptions(
+    addFormatOption(
+      command.argument('<reference>', 'a ModelKit, or oci:DIR[:tag]').option('-r, --remote', 'look in the registry, not in local storage'),
+    ),
+  )
+    .addHelpText('after', EXAMPLES)
+    .action(async (reference: string, flags: Flags) => run(reference, flags, context()));
+}
+
+const EXAMPLES = `
+Examples:
+  kit inspect mymodel:v1
+  kit inspect --remote ghcr.io/team/mymodel:v1 | jq .manifest.layers`;
+
+// text and json are the same here: the command always answered in JSON
+async function run(reference: string, flags: Flags, context: CliContext): Promise<void> {
+  const { digest, cliVersion, kitfileFields, manifest } = await inspect(
+    context.kit(flags),
+    parseLocation(reference),
+    flags.remote === true ? 'remote' : 'local',
+    context.call,
+  );
+  context.result('text', undefined, [stringifyLikeGo({ digest, cliVersion, kitfile: kitfileFields, manifest }, 2)]);
+}

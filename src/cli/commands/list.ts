@@ -1,0 +1,60 @@
+import type { Command } from 'commander';
+import { type ListEntry, listLocal, listLocation } from '../../index.ts';
+import { stringifyLikeGo } from '../../oci/json.ts';
+import { parseLocation } from '../../oci/reference.ts';
+import type { CliContext } from '../context.ts';
+import { addNetworkOptions, type KitFlags } from '../options/network.ts';
+import { parseTemplate, type Template } from '../render/template.ts';
+import { formatBytes, formatTable } from '../render/text.ts';
+
+type Flags = KitFlags & { readonly format: string };
+
+export function register(command: Command, context: () => CliContext): void {
+  addNetworkOptions(
+    command
+      .argument('[repository]', 'a repository in a registry, or oci:DIR (default: local storage)')
+      .option('--format <format>', 'output: table, json, or a Go template over .Repo .Digest .Tags .ModelName .Size .Author', 'table'),
+  )
+    .addHelpText('after', EXAMPLES)
+    .action(async (repository: string | undefined, flags: Flags) => run(repository, flags, context()));
+}
+
+const EXAMPLES = `
+Examples:
+  kit list
+  kit list ghcr.io/team/mymodel
+  kit list --format json | jq -r '.[].digest'
+  kit list --format '{{ .Repo }}:{{ index .Tags 0 }}'`;
+
+async function run(repository: string | undefined, flags: Flags, context: CliContext): Promise<void> {
+  // a template that is wrong should not cost a trip to the registry
+  const template = ['table', 'json', ''].includes(flags.format) ? undefined : parseTemplate(flags.format);
+  const kit = context.kit(flags);
+  const entries =
+    repository === undefined ? await listLocal(kit, context.call) : await listLocation(kit, parseLocation(repository), context.call);
+  context.result('text', undefined, print(entries, flags.format, template));
+}
+
+function print(entries: readonly ListEntry[], format: string, template: Template | undefined): string[] {
+  if (format === 'json') return [stringifyLikeGo(entries.map(toJson), 2)];
+  if (template !== undefined) return entries.map((entry) => template(toTemplateFields(entry)));
+  const rows = entries.flatMap((entry) =>
+    (entry.tags.length === 0 ? ['<none>'] : entry.tags).map((tag) => [
+      entry.repository,
+      tag,
+      entry.author ?? '<none>',
+      entry.name ?? '<none>',
+      formatBytes(entry.size),
+      entry.digest,
+    ]),
+  );
+  return formatTable([['REPOSITORY', 'TAG', 'MAINTAINER', 'NAME', 'SIZE', 'DIGEST'], ...rows]);
+}
+
+function toJson({ repository, digest, tags, name, size, author }: ListEntry): Record<string, unknown> {
+  return { repo: repository, digest, tags, modelName: name ?? '<none>', size: formatBytes(size), author: author ?? '<none>' };
+}
+
+function toTemplateFields({ repository, digest, tags, name, size, author }: ListEntry): Record<string, string | readonly string[]> {
+  return { Repo: repository, Digest: digest, Tags: tags, ModelName: name ?? '<none>', Size: formatBytes(size), Author: author ?? '<none>' };
+}

@@ -1,0 +1,14 @@
+import type { Command } from 'commander';
+import { logout } from '../../index.ts';
+import type { CliContext } from '../context.ts';
+
+export function register(command: Command, context: () => CliContext): void {
+  command
+    .argument('<registry>', 'HOST[:PORT]')
+    .addHelpText('after', '\nExamples:\n  kit logout ghcr.io')
+    .action(async (registry: string) => {
+      const cli = context();
+      await logout(cli.kit({}), registry);
+      cli.result('text', undefined, [`Successfully logged out from ${registry}`]);
+    });
+}

@@ -1,0 +1,107 @@
+import type { Command } from 'commander';
+import { text as readAll } from 'node:stream/consumers';
+import { KitError } from '../../errors.ts';
+import { findKitfile, pack, type PackResult } from '../../index.ts';
+import { COMPRESSIONS, type Compression } from '../../blobs/compress.ts';
+import { parseLocation } from '../../oci/reference.ts';
+import type { CliContext } from '../context.ts';
+import { addFormatOption, type FormatFlag } from '../options/format.ts';
+import { oneOf } from '../options/global.ts';
+import { addNetworkOptions, type KitFlags } from '../options/network.ts';
+
+interface PackFlags extends FormatFlag, KitFlags {
+  readonly file?: string;
+  readonly tag?: string;
+  readonly compression: Compression;
+  readonly layerFormat: 'tar' | 'raw';
+  readonly followSymlinks?: boolean;
+  readonly created?: string;
+  readonly push?: boolean;
+}
+
+export function register(command: Command, context: () => CliContext): void {
+  addNetworkOptions(
+    addFormatOption(
+      command
+        .argument('<directory>', 'the directory that the paths of the Kitfile are relative to')
+        .option('-f, --file <kitfile>', 'the Kitfile, or - for standard input (default: the one in the directory)')
+        .option(
+          '-t, --tag <reference>',
+          'name and tags of the ModelKit: [registry/]repository[:tag[,tag...]], oci:DIR[:tag] or oci-archive:FILE[:tag]',
+        )
+        .option(
+          '--compression <method>',
+          `${COMPRESSIONS.join(', ')}`,
+          (value: string) => oneOf('--compression', value, COMPRESSIONS),
+          'none',
+        )
+        .option(
+          '--layer-format <format>',
+          'tar, or raw for one file a layer (KitOps before 1.15 cannot read raw)',
+          (value: string) => oneOf('--layer-format', value, ['tar', 'raw']),
+          'tar',
+        )
+        .option('--follow-symlinks', 'pack links out of the directory as what they point to')
+        .option('--created <time>', 'time for the manifest, RFC 3339 (default: none, or $SOURCE_DATE_EPOCH)')
+        .option('--push', 'straight to the registry that --tag names, nothing is stored here'),
+    ),
+  )
+    .addHelpText('after', EXAMPLES)
+    .action(async (directory: string, flags: PackFlags) => run(directory, flags, context()));
+}
+
+const EXAMPLES = `
+Examples:
+  kit pack . -t mymodel:v1                                pack with the Kitfile here
+  kit pack . -f Kitfile.prod -t ghcr.io/team/mymodel:v1,prod
+  kit pack . -t oci:./layout:v1                           into an image layout, no store needed
+  kit pack . -t localhost:5000/mymodel:v1 --push          straight to a registry`;
+
+async function run(directory: string, flags: PackFlags, context: CliContext): Promise<void> {
+  const kit = context.kit(flags);
+  const created = readCreated(flags.created, context.env['SOURCE_DATE_EPOCH']);
+  const file = flags.file;
+  if (flags.push === true && flags.tag === undefined)
+    throw new KitError('USAGE', '--push needs --tag', { hint: 'name where it goes: `--tag REGISTRY/REPOSITORY:TAG`' });
+  const kitfile =
+    file === undefined
+      ? undefined
+      : file === '-'
+        ? { text: await readAll(process.stdin), file: 'stdin' }
+        : await findKitfile(directory, file);
+  const result = await pack(
+    kit,
+    {
+      directory,
+      compression: flags.compression,
+      layerFormat: flags.layerFormat,
+      ...(kitfile && { kitfile }),
+      ...(flags.tag !== undefined && { destination: parseLocation(flags.tag) }),
+      ...(flags.followSymlinks !== undefined && { followSymlinks: flags.followSymlinks }),
+      ...(flags.push !== undefined && { push: flags.push }),
+      ...(created !== undefined && { created }),
+    },
+    context.call,
+  );
+  context.result(flags.format, result, describe(result));
+}
+
+function describe({ layers, config, manifest, digest }: PackResult): string[] {
+  return [
+    ...layers.map(({ role, descriptor, existed }) => `${existed ? 'Already saved' : 'Saved'} ${role} layer: ${descriptor.digest}`),
+    `${config.existed ? 'Configuration already exists in storage' : 'Saved configuration'}: ${config.digest}`,
+    `${manifest.existed ? 'Manifest already exists in storage' : 'Saved manifest to storage'}: ${manifest.digest}`,
+    `Model saved: ${digest}`,
+  ];
+}
+
+/** @throws KitError USAGE */
+function readCreated(flag: string | undefined, epoch: string | undefined): string | undefined {
+  if (flag === undefined && !epoch) return undefined;
+  if (flag === undefined && !/^-?\d{1,12}$/.test(epoch ?? ''))
+    throw new KitError('USAGE', `invalid SOURCE_DATE_EPOCH "${epoch}"`, { hint: 'it is a number of seconds since 1970' });
+  const date = new Date(flag ?? Number(epoch) * 1000);
+  if (Number.isNaN(date.getTime()))
+    throw new KitError('USAGE', `invalid time \`${flag}\` for --created`, { hint: 'write it as 2026-01-31T12:00:00Z' });
+  return date.toISOString().replace('.000Z', 'Z');
+}

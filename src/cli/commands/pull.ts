@@ -1,0 +1,26 @@
+import type { Command } from 'commander';
+import { pull } from '../../index.ts';
+import { parseLocation } from '../../oci/reference.ts';
+import type { CliContext } from '../context.ts';
+import { addFormatOption, type FormatFlag } from '../options/format.ts';
+import { addNetworkOptions, type KitFlags } from '../options/network.ts';
+
+export function register(command: Command, context: () => CliContext): void {
+  addNetworkOptions(addFormatOption(command.argument('<reference>', 'registry/repository[:tag[,tag...]][@digest]')))
+    .addHelpText('after', EXAMPLES)
+    .action(async (reference: string, flags: FormatFlag & KitFlags) => run(reference, flags, context()));
+}
+
+const EXAMPLES = `
+Examples:
+  kit pull ghcr.io/team/mymodel:v1
+  kit pull ghcr.io/team/mymodel@sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae`;
+
+async function run(reference: string, flags: FormatFlag & KitFlags, context: CliContext): Promise<void> {
+  const pulled = await pull(context.kit(flags), parseLocation(reference), context.call);
+  context.result(
+    flags.format,
+    pulled,
+    pulled.flatMap((one) => [`Pulling ${one.reference}`, `Pulled ${one.digest}`]),
+  );
+}

@@ -1,0 +1,94 @@
+import type { Command } from 'commander';
+import { KitError } from '../../errors.ts';
+import { type Filter, type FilterType, parseFilter, unpack, type UnpackResult } from '../../index.ts';
+import { parseByteSize } from '../../oci/byte-size.ts';
+import { parseLocation } from '../../oci/reference.ts';
+import type { CliContext } from '../context.ts';
+import { addFormatOption, type FormatFlag } from '../options/format.ts';
+import { addNetworkOptions, collect, type KitFlags } from '../options/network.ts';
+
+interface UnpackFlags extends FormatFlag, KitFlags {
+  readonly dir?: string;
+  readonly overwrite?: boolean;
+  readonly ignoreExisting?: boolean;
+  readonly filter?: readonly string[];
+  readonly maxSize?: string;
+  readonly kitfile?: boolean;
+  readonly model?: boolean;
+  readonly code?: boolean;
+  readonly datasets?: boolean;
+  readonly docs?: boolean;
+}
+
+export function register(command: Command, context: () => CliContext): void {
+  addNetworkOptions(
+    addFormatOption(
+      command
+        .argument('<reference>', 'a ModelKit in local storage, else in its registry; or oci:DIR[:tag], oci-archive:FILE[:tag]')
+        .option('-d, --dir <directory>', 'where to unpack (default: the working directory)')
+        .option('-o, --overwrite', 'replace files that are in the way')
+        .option('-i, --ignore-existing', 'keep files that are in the way')
+        .option(
+          '-f, --filter <filter>',
+          'unpack only TYPE[,TYPE][:NAME[,NAME]]; types are kitfile, model, datasets, code, docs, prompts, mcpservers; names may be globs (repeatable)',
+          collect,
+        )
+        .option('--max-size <size>', 'fail when the files would have more than this in all, for example 20GiB')
+        .option('--kitfile', 'deprecated: use --filter kitfile')
+        .option('--model', 'deprecated: use --filter model')
+        .option('--code', 'deprecated: use --filter code')
+        .option('--datasets', 'deprecated: use --filter datasets')
+        .option('--docs', 'deprecated: use --filter docs'),
+    ),
+  )
+    .addHelpText('after', EXAMPLES)
+    .action(async (reference: string, flags: UnpackFlags) => run(reference, flags, context()));
+}
+
+const EXAMPLES = `
+Examples:
+  kit unpack mymodel:v1 -d ./out                                 everything
+  kit unpack ghcr.io/team/mymodel:v1 --filter model -d ./out     only the model, straight from the registry
+  kit unpack mymodel:v1 --filter datasets:train,test             datasets by name
+  kit unpack mymodel:v1 --filter 'docs:*.md' --filter kitfile    one or the other`;
+
+async function run(reference: string, flags: UnpackFlags, context: CliContext): Promise<void> {
+  if (flags.overwrite === true && flags.ignoreExisting === true)
+    throw new KitError('USAGE', '--overwrite and --ignore-existing contradict each other');
+  const source = parseLocation(reference);
+  if (source.type === 'reference' && source.reference.tags.length > 1)
+    throw new KitError('USAGE', `${reference}: cannot unpack several tags`, { hint: 'unpack one at a time' });
+  const result = await unpack(
+    context.kit(flags),
+    {
+      source,
+      filters: readFilters(flags),
+      conflict: flags.overwrite === true ? 'overwrite' : flags.ignoreExisting === true ? 'keep' : 'fail',
+      ...(flags.dir !== undefined && { directory: flags.dir }),
+      ...(flags.maxSize !== undefined && { maxBytes: parseByteSize(flags.maxSize, '--max-size') }),
+    },
+    context.call,
+  );
+  context.result(flags.format, result, describe(result));
+}
+
+const DEPRECATED: readonly FilterType[] = ['kitfile', 'model', 'code', 'datasets', 'docs'];
+
+// kit ignores the old flags when there are filters; either asks for something here, so they are OR-ed
+function readFilters(flags: UnpackFlags): Filter[] {
+  const old = DEPRECATED.filter((type) => (flags as unknown as Record<string, unknown>)[type] === true);
+  return [...(flags.filter ?? []).map(parseFilter), ...old.map(parseFilter)];
+}
+
+const VERBS: Readonly<Record<string, string>> = { modelpart: 'model part', mcpserver: 'MCP server' };
+
+function describe({ directory, kitfile, bases, layers }: UnpackResult): string[] {
+  return [
+    `Unpacking to ${directory}`,
+    ...bases.map((base) => `Unpacking referenced modelkit ${base}`),
+    ...(kitfile === undefined
+      ? []
+      : [kitfile === 'kept' ? `Found existing Kitfile at ${directory}/Kitfile` : `Unpacking config to ${directory}/Kitfile`]),
+    ...layers.map(({ role, name, path }) => `Unpacking ${VERBS[role] ?? role}${name === undefined ? '' : ` ${name}`} to ${path}`),
+  ];
+}

@@ -1,0 +1,86 @@
+import { Command, CommanderError } from 'commander';
+import { EXIT, KitError } from '../errors.ts';
+import { normalizeArguments } from './arguments.ts';
+import { COMMANDS, type CommandEntry } from './commands.ts';
+import { type CliContext, createContext } from './context.ts';
+import { addGlobalOptions, readGlobalFlags } from './options/global.ts';
+import { reportError } from './render/report.ts';
+
+/** Runs one command line and sets the exit status of the process. */
+export async function main(argv: readonly string[]): Promise<void> {
+  const abort = new AbortController();
+  const interrupt = (): void => {
+    // a second Ctrl-C does not wait for anything
+    process.once('SIGINT', () => process.exit(EXIT.interrupted));
+    abort.abort(new KitError('INTERRUPTED', 'interrupted'));
+  };
+  process.once('SIGINT', interrupt);
+  process.once('SIGTERM', interrupt);
+  // a reader that goes away (`kit list | head -1`) is no failure of ours
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(EXIT.failure);
+    throw error;
+  });
+  try {
+    process.exitCode = await run(argv, abort.signal);
+  } finally {
+    process.removeAllListeners('SIGINT');
+    process.removeAllListeners('SIGTERM');
+  }
+}
+
+async function run(argv: readonly string[], signal: AbortSignal): Promise<number> {
+  let context: CliContext | undefined;
+  let verbose = false;
+  try {
+    const program = await buildProgram(argv, (command) => {
+      const globals = readGlobalFlags(command.optsWithGlobals());
+      verbose = globals.logLevel === 'debug' || globals.logLevel === 'trace';
+      return (context = createContext(globals, signal, process.env));
+    });
+    await program.parseAsync(normalizeArguments(argv, program), { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    context?.progressStop();
+    return reportError(signal.aborted ? signal.reason : toUsageError(error, argv), process.env, verbose);
+  } finally {
+    await context?.close();
+  }
+}
+
+/** Only the command that is called is loaded; the others are known by name for the help text. */
+async function buildProgram(argv: readonly string[], contextFor: (command: Command) => CliContext): Promise<Command> {
+  const program = addGlobalOptions(new Command('kit'))
+    .description('Pack AI models as OCI artifacts, move them through any registry, unpack what is needed')
+    .configureOutput({ outputError: () => {} })
+    .showSuggestionAfterError(true)
+    .exitOverride();
+  const called = calledCommand(argv);
+  for (const entry of COMMANDS) {
+    const command = program
+      .command(entry.name)
+      .description(entry.summary)
+      .exitOverride()
+      .configureOutput({ outputError: () => {} });
+    if (entry === called) (await entry.load()).register(addGlobalOptions(command), () => contextFor(command));
+  }
+  program.addHelpText('after', '\n`kit COMMAND --help` shows the options of a command, with examples.');
+  if (argv.length === 0) program.help();
+  return program;
+}
+
+const GLOBAL_WITH_VALUE: ReadonlySet<string> = new Set(['--config', '--log-level', '--progress']);
+
+function calledCommand(argv: readonly string[]): CommandEntry | undefined {
+  const isHelp = argv[0] === 'help';
+  const words = argv.filter((word, index) => !word.startsWith('-') && !GLOBAL_WITH_VALUE.has(argv[index - 1] ?? ''));
+  return COMMANDS.find(({ name }) => name === words[isHelp ? 1 : 0]);
+}
+
+function toUsageError(error: unknown, argv: readonly string[]): unknown {
+  if (!(error instanceof CommanderError)) return error;
+  const name = calledCommand(argv)?.name;
+  const hint = name === undefined ? '`kit --help` lists the commands' : `\`kit ${name} --help\` shows its arguments and options`;
+  return new KitError('USAGE', error.message.replace(/^error: /, '').replace('\n(Did', ' (did'), { hint });
+}

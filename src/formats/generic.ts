@@ -1,0 +1,26 @@
+import type { Compression } from '../blobs/compress.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import { annotatedMode, annotatedPath } from './file-annotations.ts';
+import type { ArtifactLayer, Format } from './types.ts';
+
+const IMAGE_LAYER = /^application\/vnd\.(?:oci\.image\.layer\.v1\.tar|docker\.image\.rootfs\.diff\.tar)(?:[+.](gzip|zstd))?$/;
+/** oras packs a directory as tar+gzip and marks it so. */
+const UNPACK = 'io.deis.oras.content.unpack';
+
+/** Any other artifact: image layers are archives, other layers are files where an annotation names them. */
+export const generic: Format = {
+  name: 'artifact',
+  detect: () => true,
+  read: (manifest) => ({ format: 'artifact', kitfile: undefined, layers: manifest.layers.flatMap((layer) => toLayer(layer) ?? []) }),
+};
+
+function toLayer(descriptor: Descriptor): ArtifactLayer | undefined {
+  const annotated = annotatedPath(descriptor);
+  const common = { role: 'file', name: undefined, descriptor, diffId: undefined, mode: annotatedMode(descriptor) } as const;
+  const image = IMAGE_LAYER.exec(descriptor.mediaType);
+  if (image || descriptor.annotations?.[UNPACK] === 'true') {
+    const compression = image ? ((image[1] ?? 'none') as Compression) : 'gzip';
+    return { ...common, path: annotated ?? descriptor.digest, encoding: 'tar', compression, target: '' };
+  }
+  return annotated === undefined ? undefined : { ...common, path: annotated, encoding: 'raw', compression: 'none', target: annotated };
+}

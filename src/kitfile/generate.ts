@@ -1,0 +1,155 @@
+import { posix } from 'node:path';
+
+import { compareBytes } from '../oci/json.ts';
+import { type FileKind, fileKind, isLicenseName, isReadmeName } from './file-kind.ts';
+import { detectLicense } from './license.ts';
+import { KITFILE_NAMES } from './parse.ts';
+import type { Code, Dataset, Docs, Kitfile, Model, Package } from './types.ts';
+
+/** A file or directory of the context, at most two levels deep (`data/train.csv`, `data/raw` as a directory). */
+export interface ContextEntry {
+  /** Relative to the context, with `/`. */
+  readonly path: string;
+  /** Bytes; for a directory of no meaning. */
+  readonly size: number;
+  readonly isDirectory: boolean;
+  /** The content of a license file in the first level (see isLicenseName). Without it no license is detected. */
+  readonly text?: string;
+}
+
+export interface GenerateOptions {
+  readonly name?: string | undefined;
+  readonly description?: string | undefined;
+  readonly author?: string | undefined;
+}
+
+// what belongs to git and to kit itself is no content of a ModelKit
+const IGNORED: ReadonlySet<string> = new Set(['.kitignore', '.git', '.gitignore', '.gitattributes']);
+const KITFILES: ReadonlySet<string> = new Set(KITFILE_NAMES);
+const CODE_DIRECTORIES: ReadonlySet<string> = new Set(['src', 'pkg', 'lib', 'build']);
+const MAX_CODE_LAYERS = 5;
+
+/** The Kitfile that `kit init` writes for a directory. Pure: the same entries, in any order, give the same Kitfile. */
+export function generateKitfile(entries: readonly ContextEntry[], options: GenerateOptions = {}): Kitfile {
+  const draft = new Draft();
+  for (const file of childrenOf(entries, '.').filter(({ isDirectory }) => !isDirectory)) draft.addFile(file);
+  for (const directory of childrenOf(entries, '.').filter(({ isDirectory }) => isDirectory)) {
+    draft.addDirectory(directory.path, childrenOf(entries, directory.path));
+  }
+  return draft.finish({
+    ...(options.name ? { name: options.name } : {}),
+    ...(options.description ? { description: options.description } : {}),
+    ...(options.author ? { authors: [options.author] } : {}),
+  });
+}
+
+function childrenOf(entries: readonly ContextEntry[], directory: string): ContextEntry[] {
+  return entries
+    .filter(({ path }) => posix.dirname(path) === directory && !KITFILES.has(path) && !IGNORED.has(posix.basename(path)))
+    .toSorted((a, b) => compareBytes(a.path, b.path));
+}
+
+class Draft {
+  readonly #models: ContextEntry[] = [];
+  readonly #metadata: ContextEntry[] = [];
+  readonly #code: Code[] = [];
+  readonly #datasets: Dataset[] = [];
+  readonly #docs: Docs[] = [];
+  /** Directories that are nothing in particular: code at the end, after those known as code. */
+  readonly #unclear: Code[] = [];
+  #hasUnknownFiles = false;
+  #license: string | undefined;
+
+  addFile(file: ContextEntry): void {
+    const { path } = file;
+    if (isReadmeName(path)) this.#docs.push({ path, description: 'Readme file' });
+    else if (isLicenseName(path)) {
+      this.#docs.push({ path, description: 'License file' });
+      this.#license = detectLicense(file.text ?? '') ?? this.#license;
+    } else this.#addByKind(file, fileKind(path));
+  }
+
+  #addByKind(file: ContextEntry, kind: FileKind): void {
+    switch (kind) {
+      case 'model':
+        this.#models.push(file);
+        break;
+      case 'metadata':
+        this.#metadata.push(file);
+        break;
+      case 'docs':
+        this.#docs.push({ path: file.path });
+        break;
+      case 'dataset':
+        this.#datasets.push({ path: file.path });
+        break;
+      case 'unknown':
+        this.#hasUnknownFiles = true;
+        break;
+    }
+  }
+
+  addDirectory(path: string, children: readonly ContextEntry[]): void {
+    if (path === 'docs') this.#docs.push({ path });
+    else if (CODE_DIRECTORIES.has(path)) this.#code.push({ path });
+    else this.#addByContent(path, children);
+  }
+
+  #addByContent(path: string, children: readonly ContextEntry[]): void {
+    const kindOf = (child: ContextEntry): FileKind => (child.isDirectory ? 'unknown' : fileKind(posix.basename(child.path)));
+    const kinds = new Set(children.map(kindOf).filter((kind) => kind !== 'metadata'));
+    const models = children.filter((child) => kindOf(child) === 'model');
+    const [only] = kinds.size === 1 ? kinds : [];
+    this.#models.push(...models);
+    if (only === 'model') this.#models.push(...children.filter((child) => kindOf(child) === 'metadata'));
+    else if (only === 'dataset') this.#datasets.push({ path });
+    else if (only === 'docs') this.#docs.push({ path });
+    else this.#unclear.push({ path });
+  }
+
+  finish(details: Package): Kitfile {
+    const metadata = this.#metadata.map(({ path }) => ({ path }));
+    const model = chooseModel(this.#models);
+    const datasets = model === undefined ? [...this.#datasets, ...metadata] : this.#datasets;
+    const parts = model === undefined ? [] : [...(model.parts ?? []), ...metadata];
+    // one layer for everything is clearer than many small ones, and the only way to hold single files of no known kind
+    const isCatchAll = this.#hasUnknownFiles || this.#unclear.length > MAX_CODE_LAYERS;
+    const code = isCatchAll ? [{ path: '.' }] : [...this.#code, ...this.#unclear];
+    return withLicense(this.#license, {
+      manifestVersion: '1.0.0',
+      package: details,
+      ...(model === undefined ? {} : { model: { ...model, ...(parts.length > 0 ? { parts } : {}) } }),
+      ...(code.length > 0 ? { code } : {}),
+      ...(datasets.length > 0 ? { datasets } : {}),
+      ...(this.#docs.length > 0 ? { docs: this.#docs } : {}),
+    });
+  }
+}
+
+/** A file much larger than the others is the model and they are its parts; else the first of equals is. */
+function chooseModel(files: readonly ContextEntry[]): Model | undefined {
+  const [first] = files;
+  if (first === undefined) return undefined;
+  if (files.length === 1) return { name: withoutExtension(first.path), path: first.path };
+  const largest = files.reduce((best, file) => (file.size > best.size ? file : best));
+  const average = Math.floor(files.reduce((sum, { size }) => sum + size, 0) / files.length);
+  const stands = largest.size > average + Math.floor(average / 2);
+  const main = stands ? largest : first;
+  const parts = files.filter((file) => file !== main).map(({ path }) => ({ path }));
+  return { ...(stands ? { name: withoutExtension(main.path) } : {}), path: main.path, parts };
+}
+
+function withoutExtension(path: string): string {
+  const name = posix.basename(path);
+  const dot = name.lastIndexOf('.');
+  return dot === -1 ? path : path.slice(0, path.length - (name.length - dot));
+}
+
+/** Puts the license where it most likely applies: the model, the only dataset, the only code, else the package. */
+function withLicense(license: string | undefined, kitfile: Kitfile): Kitfile {
+  if (license === undefined) return kitfile;
+  if (kitfile.model !== undefined) return { ...kitfile, model: { ...kitfile.model, license } };
+  if (kitfile.datasets?.length === 1) return { ...kitfile, datasets: kitfile.datasets.map((dataset) => ({ ...dataset, license })) };
+  if (kitfile.code?.length === 1) return { ...kitfile, code: kitfile.code.map((code) => ({ ...code, license })) };
+  return { ...kitfile, package: { ...kitfile.package, license } };
+}

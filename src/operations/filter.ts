@@ -1,0 +1,75 @@
+import { posix } from 'node:path';
+import { KitError } from '../errors.ts';
+import type { ArtifactLayer } from '../formats/types.ts';
+import { cleanLayerPath } from '../kitfile/layer-path.ts';
+
+const TYPES = ['kitfile', 'model', 'datasets', 'code', 'prompts', 'docs', 'mcpservers'] as const;
+export type FilterType = (typeof TYPES)[number];
+
+/** `type[,type][:name[,name]]`: layers of one of the types, with one of the names if any are given. */
+export interface Filter {
+  readonly types: readonly FilterType[];
+  /** Names, paths or globs; empty takes all. */
+  readonly patterns: readonly string[];
+  readonly text: string;
+}
+
+/** @throws KitError FILTER_INVALID */
+export function parseFilter(text: string): Filter {
+  const colon = text.indexOf(':');
+  const types = (colon === -1 ? text : text.slice(0, colon)).split(',');
+  for (const type of types) {
+    if ((TYPES as readonly string[]).includes(type)) continue;
+    throw new KitError('FILTER_INVALID', `invalid filter type \`${type}\` (must be one of ${TYPES.join(', ')})`, {
+      hint: 'a filter is TYPE[,TYPE][:NAME[,NAME]], for example `--filter model` or `--filter datasets:train`',
+    });
+  }
+  const patterns = colon === -1 ? [] : text.slice(colon + 1).split(',');
+  if (patterns.includes('')) {
+    throw new KitError('FILTER_INVALID', `invalid filter \`${text}\`: a name is empty`, { hint: 'a filter is TYPE[,TYPE][:NAME[,NAME]]' });
+  }
+  return { types: types as FilterType[], patterns, text };
+}
+
+const TYPE_OF_ROLE: Readonly<Record<ArtifactLayer['role'], FilterType | undefined>> = {
+  model: 'model',
+  modelpart: 'model',
+  code: 'code',
+  dataset: 'datasets',
+  docs: 'docs',
+  prompt: 'prompts',
+  mcpserver: 'mcpservers',
+  file: undefined,
+};
+
+type Named = Pick<ArtifactLayer, 'role' | 'name' | 'path'>;
+
+/** True when the filter wants the layer: its name or path, as written or cleaned, equals or matches a pattern. */
+export function matchesLayer(filter: Filter, layer: Named): boolean {
+  const type = TYPE_OF_ROLE[layer.role];
+  if (type === undefined || !filter.types.includes(type)) return false;
+  if (filter.patterns.length === 0) return true;
+  const names = [layer.name, layer.path, cleanLayerPath(layer.path)].filter((name) => name !== undefined);
+  return filter.patterns.some((pattern) =>
+    names.some((name) => name === pattern || name === cleanLayerPath(pattern) || posix.matchesGlob(name, pattern)),
+  );
+}
+
+/** No filters at all want everything. */
+export function wantsKitfile(filters: readonly Filter[]): boolean {
+  return filters.length === 0 || filters.some(({ types }) => types.includes('kitfile'));
+}
+
+export function wantsLayer(filters: readonly Filter[], layer: Named): boolean {
+  return filters.length === 0 || filters.some((filter) => matchesLayer(filter, layer));
+}
+
+/** How the layers can be named in a filter, for the message when one matches nothing. */
+export function describeChoices(layers: readonly Named[]): string {
+  return layers
+    .flatMap((layer) => {
+      const type = TYPE_OF_ROLE[layer.role];
+      return type === undefined ? [] : [`\n  ${type}:${layer.name ?? layer.path}${layer.name === undefined ? '' : ` (${layer.path})`}`];
+    })
+    .join('');
+}

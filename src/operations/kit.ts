@@ -1,0 +1,60 @@
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { KitError } from '../errors.ts';
+import { createRegistryClient, type RegistryClient } from '../registry/client.ts';
+import type { NetworkOptions } from '../registry/options.ts';
+import { openStore, type Store } from '../targets/store.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface KitOptions {
+  /** Folder of the store and credentials. Default: KIT_HOME, KITOPS_HOME, then the platform's data folder. */
+  readonly home?: string;
+  readonly network?: Omit<NetworkOptions, 'env' | 'home'>;
+  /** Blobs moved at a time. Default 5. */
+  readonly concurrency?: number;
+  readonly env?: Environment;
+}
+
+/** What every operation works with: made once, passed to each. */
+export interface Kit {
+  readonly home: string;
+  readonly env: Environment;
+  readonly concurrency: number;
+  readonly network: NetworkOptions;
+  readonly registry: RegistryClient;
+  store(): Promise<Store>;
+  /** Closes connections, so that the process can end. */
+  close(): Promise<void>;
+}
+
+export function createKit(options: KitOptions = {}): Kit {
+  const env = options.env ?? process.env;
+  const home = resolve(options.home ?? defaultHome(env));
+  const concurrency = options.concurrency ?? 5;
+  if (!Number.isInteger(concurrency) || concurrency < 1)
+    throw new KitError('USAGE', `invalid argument for concurrency (${concurrency}): must be at least 1`);
+  let store: Promise<Store> | undefined;
+  let registry: RegistryClient | undefined;
+  const network: NetworkOptions = { ...options.network, env, home };
+  return {
+    home,
+    env,
+    concurrency,
+    network,
+    get registry() {
+      return (registry ??= createRegistryClient(network));
+    },
+    store: () => (store ??= openStore(home)),
+    close: async () => await registry?.close(),
+  };
+}
+
+/** Where KitOps' kit keeps its data, so that both see the same ModelKits. */
+export function defaultHome(env: Environment, platform: NodeJS.Platform = process.platform): string {
+  const chosen = env['KIT_HOME'] || env['KITOPS_HOME'];
+  if (chosen) return chosen;
+  if (platform === 'win32') return join(env['LOCALAPPDATA'] || join(homedir(), 'AppData', 'Local'), 'kitops');
+  if (platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'kitops');
+  return join(env['XDG_DATA_HOME'] || join(homedir(), '.local', 'share'), 'kitops');
+}

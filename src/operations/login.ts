@@ -1,0 +1,43 @@
+import { KitError } from '../errors.ts';
+import type { CallOptions } from '../events.ts';
+import { createRegistryClient } from '../registry/client.ts';
+import type { Credential } from '../registry/credential.ts';
+import { deleteCredential, saveCredential } from '../registry/credentials.ts';
+import { parseReference } from '../oci/reference.ts';
+import type { Kit } from './kit.ts';
+
+/** Without a username the password is an identity token. */
+export interface LoginArguments {
+  readonly registry: string;
+  readonly username?: string;
+  readonly password: string;
+}
+
+/** Checks the credentials against the registry, then saves them in kit's home. @throws KitError UNAUTHORIZED; nothing is saved then */
+export async function login(kit: Kit, { registry, username, password }: LoginArguments, call: CallOptions = {}): Promise<void> {
+  checkHost(registry);
+  const credential: Credential = username === undefined || username === '' ? { identityToken: password } : { username, password };
+  const client = createRegistryClient({ ...kit.network, credentials: { [registry]: credential } });
+  try {
+    await client.ping(registry, call);
+  } finally {
+    await client.close();
+  }
+  await saveCredential(kit.home, registry, credential);
+}
+
+/** Forgets the credentials of a registry. @throws KitError REFERENCE_NOT_FOUND when kit has none */
+export async function logout(kit: Kit, registry: string): Promise<void> {
+  checkHost(registry);
+  if (await deleteCredential(kit.home, registry)) return;
+  throw new KitError('REFERENCE_NOT_FOUND', `not logged in to ${registry}`, {
+    hint: 'credentials of docker are removed with `docker logout`',
+  });
+}
+
+function checkHost(registry: string): void {
+  // the grammar of references knows what a host is
+  const { registry: host } = parseReference(`${registry}/x`);
+  if (host === undefined && !/^[a-z0-9-]+$/i.test(registry))
+    throw new KitError('REFERENCE_INVALID', `\`${registry}\` is not a registry host`, { hint: 'a registry is HOST or HOST:PORT' });
+}

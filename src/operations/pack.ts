@@ -1,0 +1,126 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { IGNORE_FILE, readIgnoreFile } from '../blobs/ignore.ts';
+import type { Compression } from '../blobs/compress.ts';
+import { bytesSource } from '../blobs/source.ts';
+import { openContext } from '../blobs/walk.ts';
+import type { CallOptions } from '../events.ts';
+import { modelkit } from '../formats/modelkit.ts';
+import type { Encoding } from '../formats/types.ts';
+import { cleanLayerPath, isModelKitReference } from '../kitfile/layer-path.ts';
+import { KITFILE_NAMES } from '../kitfile/parse.ts';
+import { type Kitfile, kitfileEntries } from '../kitfile/types.ts';
+import { describe, type Descriptor } from '../oci/descriptor.ts';
+import type { Digest } from '../oci/digest.ts';
+import { ANNOTATION, MEDIA_TYPE } from '../oci/media-types.ts';
+import { formatLocation, type Location, parseReference } from '../oci/reference.ts';
+import { runAll } from '../targets/run-all.ts';
+import type { Target } from '../targets/types.ts';
+import { baseReference, layerPaths, resolveChain } from './base-modelkit.ts';
+import type { Kit } from './kit.ts';
+import { rememberKitfile } from './kitfile-record.ts';
+import { openDestination } from './open-location.ts';
+import { packLayer, type SavedLayer } from './pack-layer.ts';
+import { planLayers } from './plan-layers.ts';
+import { findKitfile, type KitfileText, readKitfile } from './read-kitfile.ts';
+
+export interface PackArguments {
+  readonly directory: string;
+  /** Default: the Kitfile in the directory. */
+  readonly kitfile?: KitfileText;
+  /** Where it goes; default: the store, without a tag. */
+  readonly destination?: Location;
+  /** True: straight to the registry that `destination` names. */
+  readonly push?: boolean;
+  readonly compression?: Compression;
+  readonly layerFormat?: Encoding;
+  /** Packs links out of the directory as what they point to. */
+  readonly followSymlinks?: boolean;
+  /** RFC 3339 time for the manifest; none unless given, so that the same input gives the same digest. */
+  readonly created?: string;
+}
+
+export interface PackResult {
+  readonly reference: string | undefined;
+  readonly digest: Digest;
+  readonly layers: readonly SavedLayer[];
+  readonly config: { readonly digest: Digest; readonly existed: boolean };
+  readonly manifest: { readonly digest: Digest; readonly existed: boolean };
+}
+
+const UNTAGGED: Location = { type: 'reference', reference: { registry: undefined, repository: '_', tags: [], digest: undefined } };
+
+/** Packs a directory as its Kitfile says. @throws KitError */
+export async function pack(kit: Kit, args: PackArguments, call: CallOptions = {}): Promise<PackResult> {
+  const context = openContext(args.directory, args.followSymlinks);
+  const original = args.kitfile ?? (await findKitfile(args.directory));
+  const kitfile = readKitfile(original, call);
+  const location = args.destination ?? UNTAGGED;
+
+  const isReference = (path: string): boolean => isModelKitReference(path) && !existsSync(join(context.root, path));
+  const chain = await resolveBase(kit, kitfile, isReference, location, call);
+  const basePaths = chain
+    .flatMap(({ artifact }) => layerPaths(artifact.kitfile, (path) => path === baseReference(artifact)))
+    .map(cleanLayerPath);
+  const ignore = await readIgnoreFile(context.root, [...KITFILE_NAMES, IGNORE_FILE]);
+
+  const entries = kitfileEntries(kitfile).filter(
+    ({ role, path, index }) =>
+      !(role === 'model' && (path === undefined || isReference(path))) &&
+      !(role === 'dataset' && kitfile.datasets?.[index]?.remotePath !== undefined),
+  );
+  const { compression = 'none', layerFormat = 'tar' } = args;
+  const plans = planLayers(context, entries, { format: modelkit, layerFormat, compression, ignore, basePaths }, call);
+
+  const destination = await openDestination(kit, location, args.push === true ? 'remote' : 'local');
+  const { target } = destination;
+  await using _lease = await target.can.lease?.(call);
+  const layers: SavedLayer[] = [];
+  await runAll([...plans.entries()], kit.concurrency, call.signal, async ([index, plan], signal) => {
+    layers[index] = await packLayer(target, plan, { ...call, signal });
+  });
+  const config = await save(target, modelkit.configMediaType, modelkit.assembleConfig(kitfile, layers), call);
+  const annotations = args.created === undefined ? {} : { [ANNOTATION.created]: args.created };
+  const manifest = await save(
+    target,
+    MEDIA_TYPE.imageManifest,
+    modelkit.assembleManifest(config.descriptor, layers, { annotations }),
+    call,
+  );
+  for (const tag of destination.tags) await target.tag(manifest.descriptor, tag, call);
+  await destination.close();
+  if (args.push !== true && location.type === 'reference') await rememberKitfile(kit, config.descriptor.digest, original.text);
+  return {
+    reference: args.destination && formatLocation(args.destination),
+    digest: manifest.descriptor.digest,
+    layers,
+    config: { digest: config.descriptor.digest, existed: config.existed },
+    manifest: { digest: manifest.descriptor.digest, existed: manifest.existed },
+  };
+}
+
+async function resolveBase(
+  kit: Kit,
+  kitfile: Kitfile,
+  isReference: (path: string) => boolean,
+  location: Location,
+  call: CallOptions,
+): ReturnType<typeof resolveChain> {
+  const path = kitfile.model?.path;
+  if (path === undefined || !isReference(path)) return [];
+  parseReference(path);
+  return await resolveChain(kit, path, formatLocation(location), 'local-first', call);
+}
+
+async function save(
+  target: Target,
+  mediaType: string,
+  bytes: Uint8Array,
+  call: CallOptions,
+): Promise<{ descriptor: Descriptor; existed: boolean }> {
+  const descriptor = describe(mediaType, bytes);
+  const existed = await target.has(descriptor, call);
+  // a manifest is pushed even where it exists, so that it becomes part of this repository
+  if (!existed || mediaType === MEDIA_TYPE.imageManifest) await target.push(descriptor, bytesSource(bytes), call);
+  return { descriptor, existed };
+}

@@ -1,0 +1,103 @@
+import { compress, type Compression } from '../blobs/compress.ts';
+import type { IgnoreRules } from '../blobs/ignore.ts';
+import { rawLayer, tarLayer } from '../blobs/layer.ts';
+import { isWithin } from '../blobs/safe-path.ts';
+import type { BlobSource } from '../blobs/source.ts';
+import { type Exclude, type PackContext, type WalkEntry, walkLayer } from '../blobs/walk.ts';
+import { KitError } from '../errors.ts';
+import type { CallOptions } from '../events.ts';
+import type { Encoding, PackFormat } from '../formats/types.ts';
+import { cleanLayerPath } from '../kitfile/layer-path.ts';
+import type { KitfileEntry } from '../kitfile/types.ts';
+import type { Annotations } from '../oci/descriptor.ts';
+
+/** A layer that could be packed: nothing of it has been read yet. */
+export interface LayerPlan {
+  readonly entry: KitfileEntry;
+  readonly mediaType: string;
+  readonly annotations: Annotations;
+  readonly compression: Compression;
+  /** The uncompressed bytes. */
+  readonly content: BlobSource & { readonly size: number };
+  readonly fileCount: number;
+}
+
+export interface PlanOptions {
+  readonly format: PackFormat;
+  readonly layerFormat: Encoding;
+  readonly compression: Compression;
+  readonly ignore: IgnoreRules;
+  /** Clean paths of layers that a base ModelKit holds: left out here. */
+  readonly basePaths: readonly string[];
+}
+
+/** Sizes and order of all layers, from `stat` alone. @throws KitError PATH_NOT_FOUND | PATH_UNSUPPORTED | PATH_UNREADABLE */
+export function planLayers(context: PackContext, entries: readonly KitfileEntry[], options: PlanOptions, call: CallOptions): LayerPlan[] {
+  const paths = [...entries.map((entry) => cleanLayerPath(entry.path)), ...options.basePaths];
+  return entries.map((entry) => planLayer(context, entry, paths, options, call));
+}
+
+function planLayer(
+  context: PackContext,
+  entry: KitfileEntry,
+  paths: readonly string[],
+  options: PlanOptions,
+  call: CallOptions,
+): LayerPlan {
+  const path = cleanLayerPath(entry.path);
+  const warn = (code: string, message: string): void => call.onEvent?.({ type: 'warning', code, message });
+  if (options.ignore.ignores(path)) warn('LAYER_IGNORED', `${entry.role} layer path ${path} is ignored by .kitignore`);
+  const files = walkLayer(context, path, excludeFor(path, paths, options.ignore));
+  const own = files.find((file) => file.path === path);
+  const fileCount = files.filter((file) => file.type === 'file').length;
+  if (fileCount === 0) warn('LAYER_EMPTY', `no files detected in ${entry.role} layer with path ${path}`);
+
+  const encoding = encodingOf(entry, own, options, path, warn);
+  const compression = entry.role === 'mcpserver' ? 'none' : options.compression;
+  const isRaw = encoding === 'raw' && own !== undefined;
+  return {
+    entry,
+    mediaType: options.format.layerMediaType(entry.role, encoding, compression),
+    annotations: options.format.layerAnnotations(entry.role, path, isRaw ? own : undefined),
+    compression,
+    content: isRaw ? rawLayer(own) : tarLayer(files),
+    fileCount,
+  };
+}
+
+// files of another layer inside this one belong there; a layer around this one does not matter
+function excludeFor(path: string, paths: readonly string[], ignore: IgnoreRules): Exclude {
+  const others = new Set(paths.filter((other) => other !== path && isWithin(other, path)));
+  const ignored = ignore.hasExceptions ? 'skip' : 'prune';
+  return (file) => (others.has(file) ? 'prune' : ignore.ignores(file) ? ignored : 'keep');
+}
+
+function encodingOf(
+  entry: KitfileEntry,
+  own: WalkEntry | undefined,
+  options: PlanOptions,
+  path: string,
+  warn: (code: string, message: string) => void,
+): Encoding {
+  const wanted = entry.role === 'mcpserver' ? 'raw' : options.layerFormat;
+  if (wanted === 'tar' || own?.type === 'file') return wanted;
+  if (entry.role === 'mcpserver') throw new KitError('PATH_UNSUPPORTED', `${path} is not a file: an MCP server is one .mcpb file`);
+  warn('LAYER_NOT_RAW', `${path} is a directory: packed as tar, since a raw layer is one file`);
+  return 'tar';
+}
+
+/** The bytes of the layer as they travel; the uncompressed bytes pass by `tap` on the way. */
+export function layerSource(plan: LayerPlan, tap?: (chunk: Uint8Array) => void): BlobSource {
+  if (plan.compression === 'none') return plan.content;
+  return {
+    size: undefined,
+    open: (_range, signal) => compress(tapped(plan.content.open(undefined, signal), tap), plan.compression),
+  };
+}
+
+async function* tapped(bytes: AsyncIterable<Uint8Array>, tap?: (chunk: Uint8Array) => void): AsyncGenerator<Uint8Array> {
+  for await (const chunk of bytes) {
+    tap?.(chunk);
+    yield chunk;
+  }
+}

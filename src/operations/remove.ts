@@ -1,0 +1,106 @@
+import { isKitError, KitError } from '../errors.ts';
+import type { CallOptions } from '../events.ts';
+import type { Digest } from '../oci/digest.ts';
+import { formatReference, type Reference, repositoryName } from '../oci/reference.ts';
+import type { Store } from '../targets/store.ts';
+import type { Kit } from './kit.ts';
+import { openRemote } from './open-location.ts';
+
+export interface Removed {
+  readonly reference: string;
+  readonly digest: Digest;
+  /** `untagged`: the ModelKit stays, under its other tags. */
+  readonly outcome: 'removed' | 'untagged';
+}
+
+export interface RemoveResult {
+  readonly removed: readonly Removed[];
+  /** What could not be removed, each with its reason. */
+  readonly failed: readonly { readonly reference: string; readonly error: KitError }[];
+  /** Freed in the store. */
+  readonly bytes: number;
+}
+
+/** Removes from the store: a tag (the ModelKit goes with its last one, or with `force`), or a digest with all its tags. */
+export async function remove(
+  kit: Kit,
+  reference: Reference,
+  { force = false }: { force?: boolean } = {},
+  call: CallOptions = {},
+): Promise<RemoveResult> {
+  const store = await kit.store();
+  const result = await forEach(reference, async (one) => await removeOne(store, one, force, call));
+  const { bytes } = await store.collectGarbage(call);
+  return { ...result, bytes };
+}
+
+async function forEach(reference: Reference, work: (one: Reference) => Promise<Removed>): Promise<Omit<RemoveResult, 'bytes'>> {
+  const removed: Removed[] = [];
+  const failed: { reference: string; error: KitError }[] = [];
+  for (const one of split(reference)) {
+    try {
+      removed.push(await work(one));
+    } catch (error) {
+      if (!isKitError(error)) throw error;
+      failed.push({ reference: formatReference(one), error });
+    }
+  }
+  // one name alone fails as any command does; of several the rest is reported
+  if (removed.length === 0 && failed.length === 1) throw (failed[0] as { error: KitError }).error;
+  return { removed, failed };
+}
+
+function split(reference: Reference): Reference[] {
+  if (reference.digest !== undefined) return [{ ...reference, tags: [] }];
+  const tags = reference.tags.length === 0 ? ['latest'] : reference.tags;
+  return tags.map((tag) => ({ ...reference, tags: [tag] }));
+}
+
+async function removeOne(store: Store, reference: Reference, force: boolean, call: CallOptions): Promise<Removed> {
+  const name = formatReference(reference);
+  const repository = repositoryName(reference);
+  const tag = reference.digest === undefined ? reference.tags[0] : undefined;
+  const digest = tag === undefined ? (reference.digest as Digest) : (await store.repository(repository).resolve(tag, call)).digest;
+  const holders = (await store.list()).filter(
+    (entry) => entry.descriptor.digest === digest && (repository === '' || entry.repository === store.repository(repository).name),
+  );
+  if (holders.length === 0)
+    throw new KitError('REFERENCE_NOT_FOUND', `model ${name} not found`, { hint: '`kit list` shows what is in local storage' });
+  if (tag !== undefined && !force && holders.some((entry) => entry.tags.length > 1)) {
+    await store.untag(repository, tag, call);
+    return { reference: name, digest, outcome: 'untagged' };
+  }
+  for (const entry of holders) await store.remove(entry.repository, digest, call);
+  return { reference: name, digest, outcome: 'removed' };
+}
+
+/** Removes every ModelKit without a tag; with `force` every one. */
+export async function removeAll(kit: Kit, { force = false }: { force?: boolean } = {}, call: CallOptions = {}): Promise<RemoveResult> {
+  const store = await kit.store();
+  const removed: Removed[] = [];
+  for (const { repository, tags, descriptor } of await store.list()) {
+    if (tags.length > 0 && !force) continue;
+    await store.remove(repository, descriptor.digest, call);
+    for (const tag of tags) removed.push({ reference: `${repository}:${tag}`, digest: descriptor.digest, outcome: 'untagged' });
+    removed.push({
+      reference: repository === '_' ? descriptor.digest : `${repository}@${descriptor.digest}`,
+      digest: descriptor.digest,
+      outcome: 'removed',
+    });
+  }
+  const { bytes } = await store.collectGarbage(call);
+  return { removed, failed: [], bytes };
+}
+
+/** Deletes manifests in a registry. @throws KitError UNSUPPORTED where the registry does not allow it */
+export async function removeRemote(kit: Kit, reference: Reference, call: CallOptions = {}): Promise<RemoveResult> {
+  const target = openRemote(kit, reference);
+  const result = await forEach(reference, async (one) => {
+    const manifest = await target.resolve(one.digest ?? (one.tags[0] as string), call);
+    if (target.can.remove === undefined)
+      throw new KitError('UNSUPPORTED', `Removing models is unsupported by registry ${reference.registry ?? ''}`);
+    await target.can.remove(manifest, call);
+    return { reference: formatReference(one), digest: manifest.digest, outcome: 'removed' };
+  });
+  return { ...result, bytes: 0 };
+}

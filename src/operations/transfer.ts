@@ -1,0 +1,95 @@
+import { KitError } from '../errors.ts';
+import type { CallOptions } from '../events.ts';
+import type { Digest } from '../oci/digest.ts';
+import { formatLocation, type Location } from '../oci/reference.ts';
+import { copy } from '../targets/copy.ts';
+import { baseReference, resolveChain } from './base-modelkit.ts';
+import type { Kit } from './kit.ts';
+import { loadArtifact } from './load-artifact.ts';
+import { openDestination, openSource } from './open-location.ts';
+
+/** One tag (or digest) that was moved. */
+export interface Transferred {
+  readonly reference: string;
+  readonly digest: Digest;
+}
+
+/** `repo:a,b` as one location for each tag; without tags the one that stands for them. */
+function eachTag(location: Location): Location[] {
+  if (location.type !== 'reference') return [location];
+  const { reference } = location;
+  if (reference.digest !== undefined) return [location];
+  const tags = reference.tags.length === 0 ? ['latest'] : reference.tags;
+  return tags.map((tag) => ({ type: 'reference', reference: { ...reference, tags: [tag] } }));
+}
+
+export interface PushArguments {
+  readonly source: Location;
+  /** Default: the registry that `source` names. */
+  readonly destination?: Location;
+}
+
+/** Sends ModelKits from the store or a layout to a registry or layout: each tag of the source, or its first under the destination's tags. */
+export async function push(kit: Kit, { source, destination }: PushArguments, call: CallOptions = {}): Promise<Transferred[]> {
+  const sources = eachTag(source);
+  const results: Transferred[] = [];
+  for (const one of destination === undefined ? sources : sources.slice(0, 1)) {
+    const to = await openDestination(kit, withDefaultTag(destination ?? one), 'remote');
+    const from = await openSource(kit, one, 'local', call);
+    const { digest } = await copy(from.target, from.reference, to.target, to.tags, {
+      ...call,
+      concurrency: kit.concurrency,
+      action: 'push',
+    });
+    await to.close();
+    for (const reference of destination === undefined ? [to.name] : eachTag(destination).map(formatLocation))
+      results.push({ reference, digest });
+  }
+  return results;
+}
+
+function withDefaultTag(location: Location): Location {
+  if (location.type !== 'reference' || location.reference.tags.length > 0 || location.reference.digest !== undefined) return location;
+  return { type: 'reference', reference: { ...location.reference, tags: ['latest'] } };
+}
+
+/** Fetches ModelKits from a registry into the store, with the base ModelKits that they name. */
+export async function pull(kit: Kit, source: Location, call: CallOptions = {}): Promise<Transferred[]> {
+  if (source.type !== 'reference') {
+    throw new KitError('USAGE', `${formatLocation(source)}: pull takes a reference in a registry`, {
+      hint: 'an image layout can be read where it is: `kit unpack`, `kit push`',
+    });
+  }
+  const results: Transferred[] = [];
+  for (const one of eachTag(source)) results.push(...(await pullOne(kit, one, call)));
+  return results;
+}
+
+async function pullOne(kit: Kit, location: Location, call: CallOptions): Promise<Transferred[]> {
+  const first = await transferToStore(kit, location, call);
+  const local = await openSource(kit, location, 'local', call);
+  const artifact = await loadArtifact(local.target, first.digest, first.reference, call);
+  const chain = await resolveChain(kit, baseReference(artifact), first.reference, 'local-first', call);
+  const results = [first];
+  for (const base of chain) {
+    if (!base.source.isLocal) results.push(await transferToStore(kit, { type: 'reference', reference: base.reference }, call));
+  }
+  return results;
+}
+
+async function transferToStore(kit: Kit, location: Location, call: CallOptions): Promise<Transferred> {
+  const from = await openSource(kit, location, 'remote', call);
+  const isDigest = location.type === 'reference' && location.reference.digest !== undefined;
+  const to = await openDestination(kit, isDigest ? withoutDigest(location) : withDefaultTag(location), 'local');
+  const { digest } = await copy(from.target, from.reference, to.target, isDigest ? [] : to.tags, {
+    ...call,
+    concurrency: kit.concurrency,
+    action: 'pull',
+  });
+  return { reference: from.name, digest };
+}
+
+function withoutDigest(location: Location): Location {
+  if (location.type !== 'reference') return location;
+  return { type: 'reference', reference: { ...location.reference, digest: undefined } };
+}

@@ -1,0 +1,146 @@
+import { KitError } from '../errors.ts';
+import type { CallOptions } from '../events.ts';
+import { safePath } from '../blobs/safe-path.ts';
+import { type Conflict, Staging } from '../blobs/staging.ts';
+import type { Digest } from '../oci/digest.ts';
+import type { Location } from '../oci/reference.ts';
+import { baseReference, resolveChain } from './base-modelkit.ts';
+import { runAll } from '../targets/run-all.ts';
+import { describeChoices, type Filter, matchesLayer, wantsKitfile, wantsLayer } from './filter.ts';
+import type { Kit } from './kit.ts';
+import { type LoadedArtifact, loadArtifact } from './load-artifact.ts';
+import { openSource } from './open-location.ts';
+import { type SelectedLayer, unpackLayer } from './unpack-layer.ts';
+import { stageKitfile } from './unpack-kitfile.ts';
+
+export interface UnpackArguments {
+  readonly source: Location;
+  /** Default: the working directory. */
+  readonly directory?: string;
+  /** OR-ed; none takes everything. */
+  readonly filters?: readonly Filter[];
+  /** What to do when a file is in the way. Default `fail`. */
+  readonly conflict?: Conflict;
+  /** Most bytes that the files may have in all, uncompressed. */
+  readonly maxBytes?: number;
+}
+
+export interface UnpackedLayer {
+  readonly role: string;
+  readonly name: string | undefined;
+  readonly path: string;
+  readonly digest: Digest;
+}
+
+export interface UnpackResult {
+  readonly digest: Digest;
+  readonly directory: string;
+  /** `unpacked`, or `kept` when an equal one was there; undefined when the filters leave it out. */
+  readonly kitfile: 'unpacked' | 'kept' | undefined;
+  /** References of the base ModelKits that were unpacked too. */
+  readonly bases: readonly string[];
+  readonly layers: readonly UnpackedLayer[];
+  readonly fileCount: number;
+}
+
+/**
+ * Unpacks an artifact, or what the filters select, from the store, a layout or straight from a registry.
+ * Every byte is verified before a file has its final name; when anything fails, nothing is written.
+ * @throws KitError FILTER_UNMATCHED | PATH_EXISTS | DIGEST_MISMATCH | UNSAFE_PATH | UNSAFE_ENTRY | LAYER_INVALID ...
+ */
+export async function unpack(kit: Kit, args: UnpackArguments, call: CallOptions = {}): Promise<UnpackResult> {
+  const filters = args.filters ?? [];
+  const source = await openSource(kit, args.source, 'local-first', call);
+  const artifact = await loadArtifact(source.target, source.reference, source.name, call);
+  const modelFilters = filters.filter(({ types }) => types.includes('model')).map((filter): Filter => ({ ...filter, types: ['model'] }));
+  const wantsBase = filters.length === 0 || modelFilters.length > 0;
+  const chain = wantsBase ? await resolveChain(kit, baseReference(artifact), source.name, 'local-first', call) : [];
+  const baseFilters = filters.length === 0 ? [MODEL_ONLY] : modelFilters;
+  const own = artifact.layers.filter((layer) => wantsLayer(filters, layer)).map((layer): SelectedLayer => ({ source, layer }));
+  const based = chain.flatMap((base) =>
+    base.artifact.layers.filter((layer) => wantsLayer(baseFilters, layer)).map((layer): SelectedLayer => ({ source: base.source, layer })),
+  );
+  const selected = [...based, ...own];
+  checkFilters(
+    filters,
+    artifact,
+    chain.map((base) => base.artifact),
+  );
+  if (artifact.kitfile === undefined && selected.length === 0) throw nothingToUnpack(source.name, artifact);
+  checkPaths(selected);
+
+  const staging = new Staging(args.directory ?? '.', args.conflict ?? 'fail');
+  try {
+    checkConflicts(selected, staging);
+    const withKitfile = wantsKitfile(filters) && artifact.kitfile !== undefined;
+    const kitfile = withKitfile ? await stageKitfile(kit, staging, artifact, args.conflict ?? 'fail') : undefined;
+    const budget = { left: args.maxBytes ?? Number.POSITIVE_INFINITY };
+    await runAll(selected, kit.concurrency, call.signal, (item, signal) => unpackLayer(item, staging, budget, { ...call, signal }));
+    for (const [one, other] of staging.caseCollisions()) {
+      call.onEvent?.({
+        type: 'warning',
+        code: 'CASE_COLLISION',
+        message: `${one} and ${other} differ only in case: one hides the other on some systems`,
+      });
+    }
+    staging.commit();
+    return {
+      digest: artifact.descriptor.digest,
+      directory: staging.target,
+      kitfile,
+      bases: chain.map((base) => base.source.name),
+      layers: selected.map(({ layer }) => ({ role: layer.role, name: layer.name, path: layer.path, digest: layer.descriptor.digest })),
+      fileCount: staging.fileCount,
+    };
+  } finally {
+    await staging.discard();
+  }
+}
+
+const MODEL_ONLY: Filter = { types: ['model'], patterns: [], text: 'model' };
+
+function checkFilters(filters: readonly Filter[], artifact: LoadedArtifact, bases: readonly LoadedArtifact[]): void {
+  const layers = [
+    ...artifact.layers,
+    ...bases.flatMap((base) => base.layers.filter(({ role }) => role === 'model' || role === 'modelpart')),
+  ];
+  for (const filter of filters) {
+    const matches =
+      (filter.types.includes('kitfile') && artifact.kitfile !== undefined) || layers.some((layer) => matchesLayer(filter, layer));
+    if (matches) continue;
+    const choices = artifact.kitfile === undefined ? describeChoices(layers) : `\n  kitfile${describeChoices(layers)}`;
+    throw new KitError('FILTER_UNMATCHED', `the filter \`${filter.text}\` matches nothing; there is:${choices || ' nothing'}`);
+  }
+}
+
+function nothingToUnpack(name: string, { manifest }: LoadedArtifact): KitError {
+  return new KitError(
+    'UNSUPPORTED',
+    `${name} holds no files that can be unpacked (artifact type \`${manifest.artifactType ?? manifest.config.mediaType}\`)`,
+  );
+}
+
+// before anything is downloaded
+function checkPaths(selected: readonly SelectedLayer[]): void {
+  const files = new Map<string, string>();
+  for (const { layer } of selected) {
+    const { digest } = layer.descriptor;
+    if (layer.target === '' && layer.encoding === 'tar') continue;
+    const path = safePath(layer.target, `layer ${digest}`);
+    if (layer.encoding === 'tar') continue;
+    const other = files.get(path);
+    if (path === '' || other !== undefined) {
+      throw new KitError(
+        'UNSAFE_ENTRY',
+        path === '' ? `layer ${digest} names no file` : `${path} is in the layers ${other} and ${digest}`,
+        { hint: 'nothing was written' },
+      );
+    }
+    files.set(path, digest);
+  }
+}
+
+function checkConflicts(selected: readonly SelectedLayer[], staging: Staging): void {
+  for (const { layer } of selected)
+    if (layer.encoding === 'raw') staging.wants(safePath(layer.target, layer.descriptor.digest), layer.descriptor.digest);
+}

@@ -1,0 +1,132 @@
+import type { Bytes } from '../blobs/source.ts';
+import { KitError } from '../errors.ts';
+import type { CallOptions } from '../events.ts';
+import { Authenticator, type Authorization } from './auth.ts';
+import type { Endpoint } from './endpoint.ts';
+import { type FailedExchange, registryFailure, type Subject } from './failure.ts';
+import type { NetworkOptions, Sleep } from './options.ts';
+import { redactUrl } from './redact.ts';
+import { timerSleep, withRetry } from './retry.ts';
+import { type Method, Transport, type TransportResponse } from './transport.ts';
+
+export interface RegistryRequest {
+  readonly endpoint: Endpoint;
+  readonly method: Method;
+  readonly url: URL;
+  readonly subject: Subject;
+  /** Token scopes, such as `repository:team/model:pull,push`. */
+  readonly scopes: readonly string[];
+  /** Statuses that the caller handles; all others become errors. */
+  readonly accept: readonly number[];
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Called for each attempt: the body can be sent again. */
+  readonly body?: (() => Uint8Array | Bytes) | undefined;
+  /** False: the caller retries a larger step. */
+  readonly isRetried?: boolean | undefined;
+  readonly isPatient?: boolean | undefined;
+  readonly call: CallOptions;
+}
+
+const MAX_HOPS = 5;
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+
+/** Requests to registries: credentials on demand, redirects by hand, transient failures retried, errors explained. */
+export class RegistryHttp {
+  readonly sleep: Sleep;
+  readonly #transport: Transport;
+  readonly #authenticator: Authenticator;
+
+  constructor(options: NetworkOptions) {
+    this.sleep = options.sleep ?? timerSleep;
+    this.#transport = new Transport(options);
+    this.#authenticator = new Authenticator(this.#transport, options);
+  }
+
+  /** @throws KitError for every status that is not accepted, and when no answer comes; the signal's reason when aborted */
+  async request(request: RegistryRequest): Promise<TransportResponse> {
+    if (request.isRetried === false) return this.#exchange(request);
+    return withRetry(() => this.#exchange(request), { ...request.call, sleep: this.sleep, id: request.subject.name });
+  }
+
+  async close(): Promise<void> {
+    await this.#transport.close();
+  }
+
+  async #exchange(request: RegistryRequest): Promise<TransportResponse> {
+    const { endpoint, scopes, call } = request;
+    const isOwn = request.url.origin === endpoint.origin;
+    let sent = isOwn ? await this.#authenticator.authorize(endpoint, scopes, call.signal) : undefined;
+    let answer = await this.#follow(request, sent);
+    if (answer.response.status === 401 && answer.isTrusted) {
+      const renewed = await this.#authenticator.answer(endpoint, answer.response.header('www-authenticate'), {
+        scopes,
+        sent,
+        signal: call.signal,
+      });
+      if (renewed !== undefined) {
+        await answer.response.discard();
+        sent = renewed;
+        answer = await this.#follow(request, sent);
+      }
+    }
+    const { response, url } = answer;
+    if (request.accept.includes(response.status)) return response;
+    const isAuthenticated = answer.isTrusted && sent?.isAuthenticated === true;
+    throw await registryFailure(failed(request, url, isAuthenticated), response);
+  }
+
+  /** Follows redirects. The Authorization header goes to the registry's origin only, and never again once that was left. */
+  async #follow(request: RegistryRequest, authorization: Authorization | undefined): Promise<Answer> {
+    const { endpoint, method, call } = request;
+    const visited = new Set<string>();
+    let { url } = request;
+    let isTrusted = true;
+    for (;;) {
+      isTrusted &&= url.origin === endpoint.origin;
+      visited.add(url.href);
+      const response = await this.#transport.send({
+        method,
+        url,
+        headers: { ...request.headers, ...(isTrusted && authorization !== undefined ? { authorization: authorization.header } : {}) },
+        body: request.body?.(),
+        signal: call.signal,
+        isPatient: request.isPatient,
+      });
+      if (!REDIRECTS.has(response.status) || request.accept.includes(response.status)) return { response, url, isTrusted };
+      await response.discard();
+      url = nextHop(request, url, response, visited);
+    }
+  }
+}
+
+interface Answer {
+  readonly response: TransportResponse;
+  readonly url: URL;
+  /** The answer comes from the registry itself, with no other host on the way. */
+  readonly isTrusted: boolean;
+}
+
+function nextHop(request: RegistryRequest, from: URL, response: TransportResponse, visited: ReadonlySet<string>): URL {
+  const location = response.header('location');
+  const refuse = (why: string) => {
+    const message = `${request.subject.name}: ${why} (${request.method} ${redactUrl(from)}: ${response.status})`;
+    return new KitError('REGISTRY_ERROR', message);
+  };
+  const url = location === undefined ? null : URL.parse(location, from.href);
+  if (url === null || !/^https?:$/.test(url.protocol)) throw refuse('a redirect leads nowhere');
+  // 301 to 303 turn other methods into GET: only the body-less ones mean the same afterwards
+  if (request.method !== 'GET' && request.method !== 'HEAD' && response.status < 307)
+    throw refuse('a redirect would drop the request body');
+  if (from.protocol === 'https:' && url.protocol === 'http:')
+    throw refuse(`a redirect from https to http (${redactUrl(url)}) is not followed`);
+  url.username = '';
+  url.password = '';
+  url.hash = '';
+  if (visited.has(url.href)) throw refuse('redirects form a loop');
+  if (visited.size > MAX_HOPS) throw refuse(`more than ${MAX_HOPS} redirects`);
+  return url;
+}
+
+function failed({ method, subject, endpoint }: RegistryRequest, url: URL, isAuthenticated: boolean): FailedExchange {
+  return { method, url, subject, endpoint, isAuthenticated };
+}

@@ -1,0 +1,169 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import type { ByteRange, Bytes } from '../blobs/source.ts';
+import { decodeTarBlock, parsePax, type PaxFields, type TarBlock } from '../blobs/tar-decode.ts';
+import { BLOCK, paddingFor } from '../blobs/tar-header.ts';
+import { isKitError, KitError } from '../errors.ts';
+import { ioError, isErrno, withPath } from './io-error.ts';
+
+const READ_BYTES = 1024 * 1024;
+const MAX_ENTRIES = 100_000;
+const MAX_EXTENSION_BYTES = 64 * 1024;
+
+/** Where a file's content stands in the archive. */
+export interface ArchiveMember {
+  readonly offset: number;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** The table of contents of a tar file, and ranges of what it lists. Never unpacks anything. */
+export class ArchiveReader {
+  readonly members: ReadonlyMap<string, ArchiveMember>;
+  readonly #path: string;
+  readonly #stamp: string;
+
+  private constructor(path: string, members: ReadonlyMap<string, ArchiveMember>, stamp: string) {
+    this.#path = path;
+    this.members = members;
+    this.#stamp = stamp;
+  }
+
+  /** Undefined when there is no such file. @throws KitError STORE_INVALID | UNSAFE_PATH | UNSAFE_ENTRY | LIMIT_EXCEEDED */
+  static async open(path: string): Promise<ArchiveReader | undefined> {
+    const handle = await openOrMissing(path);
+    if (handle === undefined) return undefined;
+    try {
+      const { stamp, size } = await stampOf(handle, path);
+      return new ArchiveReader(path, await scan(handle, path, size), stamp);
+    } finally {
+      await handle.close();
+    }
+  }
+
+  /** @throws KitError SOURCE_CHANGED when the file was changed since it was opened */
+  async *read({ offset, size }: ArchiveMember, range: ByteRange = { start: 0, end: size }, signal?: AbortSignal): Bytes {
+    const handle = await openOrMissing(this.#path);
+    if (handle === undefined) throw this.#changed();
+    try {
+      if ((await stampOf(handle, this.#path)).stamp !== this.#stamp) throw this.#changed();
+      const end = offset + Math.min(range.end, size);
+      for (let position = offset + range.start; position < end;) {
+        signal?.throwIfAborted();
+        const chunk = await readAt(handle, this.#path, position, Math.min(READ_BYTES, end - position));
+        if (chunk.byteLength === 0) throw this.#changed();
+        position += chunk.byteLength;
+        yield chunk;
+      }
+    } finally {
+      await handle.close();
+    }
+  }
+
+  #changed(): KitError {
+    return new KitError('SOURCE_CHANGED', `${this.#path} changed while it was read`, { hint: 'run the command again' });
+  }
+}
+
+async function scan(handle: FileHandle, path: string, fileSize: number): Promise<Map<string, ArchiveMember>> {
+  await refuseCompressed(handle, path);
+  const members = new Map<string, ArchiveMember>();
+  let pax: PaxFields = {};
+  for (let offset = 0; offset < fileSize;) {
+    const block = await readAt(handle, path, offset, BLOCK);
+    if (block.byteLength < BLOCK) throw invalid(path, `it is cut off at byte ${offset}`);
+    if (block.every((byte) => byte === 0)) break;
+    const header = decode(block, offset, path);
+    offset += BLOCK;
+    const size = header.type === 'directory' ? 0 : (pax.size ?? header.size);
+    if (offset + size > fileSize) throw invalid(path, `it is cut off within \`${header.path}\``);
+    if (header.type === 'pax' || header.type === 'global' || header.type === 'longname') {
+      pax = { ...pax, ...(await readExtension(handle, path, offset, header)) };
+    } else {
+      addMember(members, path, pax.path ?? header.path, header.type, { offset, size });
+      pax = {};
+    }
+    offset += size + paddingFor(size);
+  }
+  return members;
+}
+
+function addMember(members: Map<string, ArchiveMember>, path: string, name: string, type: TarBlock['type'], member: ArchiveMember): void {
+  const clean = name.replace(/^(?:\.\/)+/, '').replace(/\/+$/, '');
+  if (clean.startsWith('/') || clean.includes('\\') || clean.includes('\0') || clean.split('/').includes('..')) {
+    throw new KitError('UNSAFE_PATH', `${path}: the archive names \`${name}\`, which leaves it`);
+  }
+  if (type === 'directory') return;
+  if (type !== 'file') throw new KitError('UNSAFE_ENTRY', `${path}: \`${name}\` is a ${type}; an image layout holds only files`);
+  // which of two files counts would depend on the reader
+  if (members.has(clean)) throw new KitError('UNSAFE_ENTRY', `${path}: \`${name}\` is there twice`);
+  if (members.size >= MAX_ENTRIES) throw new KitError('LIMIT_EXCEEDED', `${path}: more than ${MAX_ENTRIES} files`);
+  members.set(clean, member);
+}
+
+async function readExtension(handle: FileHandle, path: string, offset: number, header: TarBlock): Promise<PaxFields> {
+  if (header.size > MAX_EXTENSION_BYTES) throw invalid(path, `a tar extension of ${header.size} bytes`);
+  const data = await readAt(handle, path, offset, header.size);
+  if (header.type === 'longname') return { path: data.toString('utf8').replace(/\0.*$/s, '') };
+  return asArchiveError(path, () => parsePax(data, path, header.type === 'global'));
+}
+
+function decode(block: Buffer, offset: number, path: string): TarBlock {
+  return asArchiveError(path, () => decodeTarBlock(block, offset, path));
+}
+
+/** The tar decoder speaks of layers. */
+function asArchiveError<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!isKitError(error, 'LAYER_INVALID')) throw error;
+    throw new KitError('STORE_INVALID', error.message, {
+      hint: `check that ${path} is a tar file that was copied whole`,
+      cause: error.cause,
+    });
+  }
+}
+
+async function refuseCompressed(handle: FileHandle, path: string): Promise<void> {
+  const magic = await readAt(handle, path, 0, 4);
+  const tool = magic.subarray(0, 2).equals(GZIP) ? 'gunzip' : magic.equals(ZSTD) ? 'unzstd' : undefined;
+  if (tool === undefined) return;
+  throw new KitError('STORE_INVALID', `${path} is compressed; an oci-archive is a plain tar file`, {
+    hint: `decompress it first: ${tool} ${path}`,
+  });
+}
+
+const GZIP = Buffer.from([0x1f, 0x8b]);
+const ZSTD = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
+
+async function readAt(handle: FileHandle, path: string, position: number, length: number): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafeSlow(length);
+  let filled = 0;
+  while (filled < length) {
+    const { bytesRead } = await withPath(path, async () => await handle.read(buffer, filled, length - filled, position + filled));
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return filled === length ? buffer : buffer.subarray(0, filled);
+}
+
+async function stampOf(handle: FileHandle, path: string): Promise<{ stamp: string; size: number }> {
+  const stats = await withPath(path, async () => await handle.stat({ bigint: true }));
+  if (!stats.isFile()) {
+    throw new KitError('STORE_INVALID', `${path} is not a file`, stats.isDirectory() ? { hint: 'for a directory write `oci:DIR`' } : {});
+  }
+  return { stamp: `${stats.dev} ${stats.ino} ${stats.size} ${stats.mtimeNs}`, size: Number(stats.size) };
+}
+
+async function openOrMissing(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, 'r');
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return undefined;
+    throw ioError(error, path);
+  }
+}
+
+function invalid(path: string, why: string): KitError {
+  return new KitError('STORE_INVALID', `${path}: ${why}`, { hint: 'check that the file was copied whole' });
+}

@@ -1,0 +1,245 @@
+import { type BigIntStats, existsSync } from 'node:fs';
+import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { BlobSource, ByteRange, Bytes } from '../blobs/source.ts';
+import { KitError } from '../errors.ts';
+import type { CallOptions } from '../events.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import { type Digest, digestAlgorithm, Digester, digestHex, isDigest } from '../oci/digest.ts';
+import { isManifestLike, MAX_METADATA_BYTES } from '../oci/media-types.ts';
+import type { BlobStore } from './indexed-target.ts';
+import { Ingest } from './ingest.ts';
+import { ioError, isErrno, withPath } from './io-error.ts';
+import type { FetchOptions } from './types.ts';
+import { VerifiedBlobs } from './verified-blobs.ts';
+
+const READ_BYTES = 1024 * 1024;
+
+export interface BlobDirectoryOptions {
+  /** Where to remember which blobs were verified; in memory only unless told. */
+  readonly stampFile?: string;
+}
+
+/** `blobs/ALG/HEX` of an image layout (OCI image spec, image-layout.md#blobs), with `ingest/` beside it for what arrives. */
+export class BlobDirectory implements BlobStore {
+  readonly #root: string;
+  readonly #ingest: Ingest;
+  readonly #stamps: VerifiedBlobs;
+  readonly #arriving = new Map<Digest, Promise<unknown>>();
+
+  constructor(root: string, options: BlobDirectoryOptions = {}) {
+    this.#root = root;
+    this.#ingest = new Ingest(join(root, 'ingest'));
+    this.#stamps = new VerifiedBlobs(options.stampFile);
+  }
+
+  pathOf(digest: Digest): string {
+    return join(this.#root, 'blobs', digestAlgorithm(digest), digestHex(digest));
+  }
+
+  /** The file of the blob, where there is one. */
+  localPath(blob: Descriptor): string | undefined {
+    const path = this.pathOf(blob.digest);
+    return existsSync(path) ? path : undefined;
+  }
+
+  async sizeOf(digest: Digest): Promise<number | undefined> {
+    const stats = await statOrMissing(this.pathOf(digest));
+    return stats === undefined ? undefined : Number(stats.size);
+  }
+
+  /** True when the blob is there and its content is right, which is found out once for each state of its file. */
+  async has(blob: Descriptor, options: CallOptions = {}): Promise<boolean> {
+    const path = this.pathOf(blob.digest);
+    const stats = await statOrMissing(path);
+    if (stats === undefined) return false;
+    if (await this.#isSound(blob.digest, path, stats, options)) return stats.size === BigInt(blob.size);
+    // another process may have repaired it while this one was hashing
+    const now = await statOrMissing(path);
+    if (now !== undefined && (now.ino !== stats.ino || now.ctimeNs !== stats.ctimeNs)) return await this.has(blob, options);
+    if (now !== undefined) await this.#setAside(blob.digest, path, options);
+    return false;
+  }
+
+  /** Does not verify. @throws KitError BLOB_NOT_FOUND | SIZE_MISMATCH */
+  async fetch(blob: Descriptor, options: FetchOptions = {}): Promise<Bytes> {
+    const path = this.pathOf(blob.digest);
+    const stats = await statOrMissing(path);
+    if (stats === undefined) throw missing(path, blob);
+    if (stats.size !== BigInt(blob.size)) {
+      throw new KitError('SIZE_MISMATCH', `${blob.digest}: ${path} has ${stats.size} bytes where its descriptor says ${blob.size}`, {
+        hint: 'the file was cut off or its manifest is wrong; fetch it again from a source that you trust',
+      });
+    }
+    return readFileRange(path, blob, options.range ?? { start: 0, end: blob.size }, options.signal);
+  }
+
+  /** Verifies and stores; what is there already and sound is not read again. @throws KitError DIGEST_MISMATCH | SIZE_MISMATCH | DISK_FULL | IO_FAILED */
+  async push(blob: Descriptor, source: BlobSource, options: CallOptions = {}): Promise<void> {
+    if (isManifestLike(blob.mediaType) && blob.size > MAX_METADATA_BYTES) {
+      throw new KitError('LIMIT_EXCEEDED', `${blob.digest}: a manifest of ${blob.size} bytes, the limit is ${MAX_METADATA_BYTES}`);
+    }
+    // of several pushes of one digest one does the work; should it fail, the next one tries
+    for (;;) {
+      const arriving = this.#arriving.get(blob.digest);
+      if (arriving === undefined) break;
+      await arriving.catch(() => undefined);
+      options.signal?.throwIfAborted();
+    }
+    const work = this.#store(blob, source, options);
+    this.#arriving.set(blob.digest, work);
+    try {
+      await work;
+    } finally {
+      this.#arriving.delete(blob.digest);
+    }
+  }
+
+  /** The end is reported by a `done` event with the digest as id: only then it is known whether the blob was there already. */
+  async pushUnhashed(mediaType: string, source: BlobSource, options: CallOptions = {}): Promise<Descriptor> {
+    return await this.#ingest.writeUnhashed(
+      source,
+      async ({ path, digest, size }) => {
+        const blob = { mediaType, digest, size };
+        const exists = await this.has(blob, options);
+        if (!exists) await this.#accept(digest, path);
+        options.onEvent?.({ type: 'done', id: digest, outcome: exists ? 'exists' : 'copied' });
+        return blob;
+      },
+      options,
+    );
+  }
+
+  async remove(digest: Digest): Promise<void> {
+    const path = this.pathOf(digest);
+    await withPath(path, async () => {
+      await unlink(path).catch((error: unknown) => {
+        if (!isErrno(error, 'ENOENT')) throw error;
+      });
+    });
+  }
+
+  /** Moves a blob to where `sweep` deletes it: quick, however large the file is. */
+  async discard(digest: Digest): Promise<void> {
+    await this.#moveAside(digest, 'garbage');
+  }
+
+  /** Every blob file with its size in bytes; files that are not named by a digest are left out. */
+  async *list(): AsyncGenerator<{ readonly digest: Digest; readonly size: number }> {
+    for (const algorithm of ['sha256', 'sha512']) {
+      const names = await readdir(join(this.#root, 'blobs', algorithm)).catch((): string[] => []);
+      for (const name of names) {
+        const digest = `${algorithm}:${name}`;
+        const stats = isDigest(digest) ? await statOrMissing(this.pathOf(digest)) : undefined;
+        if (isDigest(digest) && stats?.isFile() === true) yield { digest, size: Number(stats.size) };
+      }
+    }
+  }
+
+  /** Tidies up after dead processes; see Ingest.sweep. */
+  async sweep(options: { partials?: boolean; keeps?: (digest: string) => boolean } = {}): Promise<void> {
+    await this.#ingest.sweep(options);
+    if (options.keeps !== undefined) await this.#stamps.compact(options.keeps);
+  }
+
+  async #store(blob: Descriptor, source: BlobSource, options: CallOptions): Promise<void> {
+    if (await this.has(blob, options)) return;
+    await this.#ingest.write(blob, source, async ({ path, digest }) => await this.#accept(digest, path), options);
+  }
+
+  async #accept(digest: Digest, ingested: string): Promise<void> {
+    const path = this.pathOf(digest);
+    await withPath(path, async () => {
+      await mkdir(dirname(path), { recursive: true });
+      await rename(ingested, path);
+    });
+    const stats = await statOrMissing(path);
+    if (stats !== undefined) await this.#stamps.add(digest, stats);
+  }
+
+  async #isSound(digest: Digest, path: string, stats: BigIntStats, options: CallOptions): Promise<boolean> {
+    if (await this.#stamps.trusts(digest, stats)) return true;
+    if (!stats.isFile() || (await hashFile(path, digest, options.signal)) !== digest) return false;
+    // stamped with what stat said before: a change while hashing shows in the next stat
+    await this.#stamps.add(digest, stats);
+    return true;
+  }
+
+  async #setAside(digest: Digest, path: string, options: CallOptions): Promise<void> {
+    const aside = await this.#moveAside(digest, 'damaged');
+    options.onEvent?.({
+      type: 'warning',
+      code: 'STORE_BLOB_DAMAGED',
+      message: `${path} does not have the content that its name promises; it was moved to ${aside}`,
+    });
+  }
+
+  async #moveAside(digest: Digest, suffix: 'damaged' | 'garbage'): Promise<string> {
+    const path = this.pathOf(digest);
+    const aside = join(this.#root, 'ingest', `${digestAlgorithm(digest)}-${digestHex(digest)}.${suffix}`);
+    await withPath(path, async () => {
+      await mkdir(dirname(aside), { recursive: true });
+      await rename(path, aside);
+    });
+    return aside;
+  }
+}
+
+async function statOrMissing(path: string): Promise<BigIntStats | undefined> {
+  try {
+    return await stat(path, { bigint: true });
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
+    throw ioError(error, path);
+  }
+}
+
+async function openBlob(path: string, blob: Descriptor): Promise<FileHandle> {
+  return await withPath(path, async () => {
+    try {
+      return await open(path, 'r');
+    } catch (error) {
+      throw isErrno(error, 'ENOENT', 'ENOTDIR') ? missing(path, blob) : error;
+    }
+  });
+}
+
+function missing(path: string, blob: Descriptor): KitError {
+  const code = isManifestLike(blob.mediaType) ? 'REFERENCE_NOT_FOUND' : 'BLOB_NOT_FOUND';
+  return new KitError(code, `${blob.digest} is missing: there is no ${path}`, { hint: 'pull or copy the artifact again to repair it' });
+}
+
+async function hashFile(path: string, digest: Digest, signal: AbortSignal | undefined): Promise<Digest> {
+  const digester = new Digester(digestAlgorithm(digest));
+  const buffer = Buffer.allocUnsafe(READ_BYTES);
+  const handle = await withPath(path, async () => await open(path, 'r'));
+  try {
+    for (;;) {
+      signal?.throwIfAborted();
+      const { bytesRead } = await withPath(path, async () => await handle.read(buffer, 0, buffer.length, null));
+      if (bytesRead === 0) return digester.digest();
+      digester.update(buffer.subarray(0, bytesRead));
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+async function* readFileRange(path: string, blob: Descriptor, range: ByteRange, signal: AbortSignal | undefined): Bytes {
+  const handle = await openBlob(path, blob);
+  try {
+    for (let position = range.start; position < range.end;) {
+      signal?.throwIfAborted();
+      // a new buffer each time: the chunk belongs to the receiver
+      const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, range.end - position));
+      const { bytesRead } = await withPath(path, async () => await handle.read(buffer, 0, buffer.length, position));
+      if (bytesRead === 0) {
+        throw new KitError('SIZE_MISMATCH', `${blob.digest}: ${path} was cut off at ${position} bytes while it was read`);
+      }
+      position += bytesRead;
+      yield bytesRead === buffer.length ? buffer : buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,72 @@
+import type { BlobSource, Bytes } from '../blobs/source.ts';
+import { readVerified } from '../blobs/verified.ts';
+import type { CallOptions } from '../events.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { Digest } from '../oci/digest.ts';
+import { isManifestLike, MAX_METADATA_BYTES } from '../oci/media-types.ts';
+import type { RegistryClient, RepositoryClient } from '../registry/client.ts';
+import type { Capabilities, FetchOptions, Target } from './types.ts';
+
+/** Manifests pushed last, so that tagging them does not fetch them again. */
+const REMEMBERED_MANIFESTS = 16;
+
+/** A repository of a registry. Blobs are verified by the registry, manifests also here. */
+export class RemoteRepository implements Target {
+  readonly name: string;
+  readonly can: Capabilities;
+  readonly #repository: RepositoryClient;
+  readonly #pushed = new Map<Digest, Uint8Array>();
+
+  constructor(repository: RepositoryClient) {
+    this.#repository = repository;
+    this.name = repository.name;
+    this.can = {
+      mount: (blob, from, options) => repository.mountBlob(blob, from, options),
+      tags: (options) => repository.tags(options),
+      untag: (tag, options) => repository.deleteTag(tag, options),
+      remove: (manifest, options) => repository.deleteManifest(manifest.digest, options),
+    };
+  }
+
+  async has(blob: Descriptor, options?: CallOptions): Promise<boolean> {
+    return isManifestLike(blob.mediaType) ? this.#repository.hasManifest(blob.digest, options) : this.#repository.hasBlob(blob, options);
+  }
+
+  async fetch(blob: Descriptor, options: FetchOptions = {}): Promise<Bytes> {
+    const { range, ...call } = options;
+    if (!isManifestLike(blob.mediaType)) return this.#repository.fetchBlob(blob, range, call);
+    const { bytes } = await this.#repository.fetchManifest(blob.digest, call);
+    return once(range === undefined ? bytes : bytes.subarray(range.start, range.end));
+  }
+
+  async resolve(reference: string, options?: CallOptions): Promise<Descriptor> {
+    return this.#repository.resolveManifest(reference, options);
+  }
+
+  async push(blob: Descriptor, source: BlobSource, options: CallOptions = {}): Promise<void> {
+    if (!isManifestLike(blob.mediaType)) return this.#repository.uploadBlob(blob, source, options);
+    const bytes = await readVerified(source.open(undefined, options.signal), blob, MAX_METADATA_BYTES);
+    await this.#repository.putManifest(blob.digest, blob.mediaType, bytes, options);
+    this.#remember(blob.digest, bytes);
+  }
+
+  async tag(manifest: Descriptor, reference: string, options?: CallOptions): Promise<void> {
+    const bytes = this.#pushed.get(manifest.digest) ?? (await this.#repository.fetchManifest(manifest.digest, options)).bytes;
+    await this.#repository.putManifest(reference, manifest.mediaType, bytes, options);
+  }
+
+  #remember(digest: Digest, bytes: Uint8Array): void {
+    this.#pushed.set(digest, bytes);
+    const oldest = this.#pushed.keys().next().value;
+    if (this.#pushed.size > REMEMBERED_MANIFESTS && oldest !== undefined) this.#pushed.delete(oldest);
+  }
+}
+
+/** The repository `registry/repository` as a target. @throws KitError REFERENCE_INVALID */
+export function remoteRepository(client: RegistryClient, registry: string, repository: string): RemoteRepository {
+  return new RemoteRepository(client.repository(registry, repository));
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  if (bytes.byteLength > 0) yield bytes;
+}

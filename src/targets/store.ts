@@ -1,0 +1,216 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { KitError } from '../errors.ts';
+import type { CallOptions } from '../events.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { Digest } from '../oci/digest.ts';
+import { writeFileAtomic } from './atomic-file.ts';
+import { BlobDirectory } from './blob-directory.ts';
+import { reachable, referrersOf } from './garbage.ts';
+import { ioError, isErrno, withPath } from './io-error.ts';
+import { isModelKit } from './kitops-index.ts';
+import { fetchMetadata } from './manifest-bytes.ts';
+import { isManifestType } from '../oci/media-types.ts';
+import { checkLayoutMarker, LAYOUT_MARKER } from './layout-index.ts';
+import { Leases } from './leases.ts';
+import { withLock } from './lock.ts';
+import { addTag, findManifest, notInStore, removeManifests, removeTag, type RepositoryIndex, tagsOn } from './repository-index.ts';
+import {
+  canonicalName,
+  readStoreIndex,
+  repositoryOf,
+  sortedRepositories,
+  type StoreIndex,
+  withRepository,
+  writeStoreIndex,
+} from './store-index.ts';
+import { StoreRepository } from './store-repository.ts';
+
+/** One manifest in one repository. */
+export interface StoreEntry {
+  /** `tiny` or `ghcr.io/team/model`; `_` holds packs without a name. */
+  readonly repository: string;
+  readonly tags: readonly string[];
+  readonly descriptor: Descriptor;
+}
+
+export interface GarbageOptions extends CallOptions {
+  /** Also delete downloads that were broken off and could be resumed. */
+  readonly partials?: boolean;
+}
+
+export interface GarbageReport {
+  readonly blobs: number;
+  /** Freed. */
+  readonly bytes: number;
+  /** Why nothing was deleted: another process, or another call here, is adding to the store. */
+  readonly skipped: 'in-use' | undefined;
+}
+
+/** The store below `home`, made when something is first written. @throws KitError STORE_INVALID when what is there is no image layout */
+export async function openStore(home: string): Promise<Store> {
+  const storage = join(home, 'storage');
+  const marker = join(storage, 'oci-layout');
+  try {
+    checkLayoutMarker(await readFile(marker, 'utf8'), marker);
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT')) throw ioError(error, marker);
+  }
+  return new Store(storage);
+}
+
+/**
+ * The models of this user: one image layout in `storage`, whose tags are `REPOSITORY:TAG`, so that skopeo and oras read it too.
+ * Blobs are written without a lock. The lock is held only to change index.json and the KitOps files beside it.
+ */
+export class Store {
+  /** The directory of the image layout. */
+  readonly storage: string;
+  readonly blobs: BlobDirectory;
+  readonly #leases: Leases;
+
+  /** Use `openStore`: it checks the directory. */
+  constructor(storage: string) {
+    this.storage = storage;
+    this.blobs = new BlobDirectory(storage, { stampFile: join(storage, 'verified-blobs') });
+    this.#leases = new Leases(join(storage, 'leases'));
+  }
+
+  /** `tiny` (local) or `ghcr.io/team/model`. The empty name resolves digests of any repository. */
+  repository(name: string): StoreRepository {
+    return new StoreRepository(this, name);
+  }
+
+  async list(): Promise<StoreEntry[]> {
+    return sortedRepositories(await this.read()).flatMap(([name, repository]) =>
+      repository.manifests.map((descriptor) => ({ repository: name, tags: tagsOn(repository, descriptor.digest), descriptor })),
+    );
+  }
+
+  /** @throws KitError REFERENCE_NOT_FOUND when the store does not hold the manifest */
+  async tag(repository: string, manifest: Descriptor, tag: string, options: CallOptions = {}): Promise<void> {
+    if (this.blobs.localPath(manifest) === undefined) {
+      throw new KitError('REFERENCE_NOT_FOUND', `cannot tag ${repository}:${tag}: the store has no ${manifest.digest}`);
+    }
+    await this.updateRepository(repository, (content) => addTag(content, manifest, tag), options);
+  }
+
+  /** Takes the tag away; the manifest stays. @throws KitError REFERENCE_NOT_FOUND */
+  async untag(repository: string, tag: string, options: CallOptions = {}): Promise<void> {
+    const change = (content: RepositoryIndex): RepositoryIndex => {
+      if (!content.tags.has(tag)) throw notInStore(canonicalName(repository), content, tag);
+      return removeTag(content, tag);
+    };
+    await this.updateRepository(repository, change, options);
+  }
+
+  /**
+   * Takes a manifest out of a repository, with its tags and, unless another repository has it too, what refers to it (signatures,
+   * SBOMs) and has no tag of its own. `collectGarbage` frees the space. @throws KitError REFERENCE_NOT_FOUND
+   */
+  async remove(repository: string, digest: Digest, options: CallOptions = {}): Promise<void> {
+    const name = canonicalName(repository);
+    await this.update(async (store) => {
+      const content = repositoryOf(store, name);
+      if (findManifest(content, digest) === undefined) throw notInStore(name, content, digest);
+      const without = withRepository(store, name, removeManifests(content, new Set([digest])));
+      const isShared = [...without.repositories.values()].some((other) => findManifest(other, digest) !== undefined);
+      return isShared ? without : await this.#withoutReferrers(without, digest, options);
+    }, options);
+  }
+
+  /**
+   * Deletes every blob that no listed manifest reaches, unless someone is adding blobs (see Leases; KitOps' own `kit` takes no
+   * lease: it must not pull into the same home meanwhile). Under the lock files are only renamed; they are deleted after.
+   */
+  async collectGarbage(options: GarbageOptions = {}): Promise<GarbageReport> {
+    if (!(await this.exists())) return { blobs: 0, bytes: 0, skipped: undefined };
+    const found = await withLock(this.#lockFile, async () => await this.#discardUnreachable(options), { signal: options.signal });
+    await this.blobs.sweep({ partials: options.partials ?? false });
+    return found;
+  }
+
+  /** Keeps blobs from being collected until the lease ends; to be had before the first blob is looked for or written. */
+  async lease(options: CallOptions = {}): Promise<AsyncDisposable> {
+    await this.prepare();
+    const end = await withLock(this.#lockFile, async () => await this.#leases.grant(), { signal: options.signal });
+    return { [Symbol.asyncDispose]: end };
+  }
+
+  async read(): Promise<StoreIndex> {
+    return await readStoreIndex(this.storage);
+  }
+
+  async updateRepository(name: string, change: (content: RepositoryIndex) => RepositoryIndex, options: CallOptions = {}): Promise<void> {
+    const canonical = canonicalName(name);
+    await this.update((store) => withRepository(store, canonical, change(repositoryOf(store, canonical))), options);
+  }
+
+  /** Reads, changes and writes the index, one process at a time. */
+  async update(change: (store: StoreIndex) => StoreIndex | Promise<StoreIndex>, options: CallOptions = {}): Promise<void> {
+    await this.prepare();
+    const work = async (): Promise<void> => {
+      const before = await this.read();
+      await writeStoreIndex(this.storage, before, await change(before), async (manifest) => await this.#isModelKit(manifest));
+    };
+    await withLock(this.#lockFile, work, { signal: options.signal });
+  }
+
+  /** Makes the layout where there is none yet. */
+  async prepare(): Promise<void> {
+    if (await this.exists()) return;
+    await withPath(this.storage, async () => await mkdir(join(this.storage, 'blobs', 'sha256'), { recursive: true }));
+    await writeFileAtomic(join(this.storage, 'oci-layout'), LAYOUT_MARKER);
+  }
+
+  get #lockFile(): string {
+    return join(this.storage, 'index.lock');
+  }
+
+  /** False while nothing was written yet. */
+  async exists(): Promise<boolean> {
+    return await readFile(join(this.storage, 'oci-layout')).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  async #isModelKit(manifest: Descriptor): Promise<boolean> {
+    try {
+      return isManifestType(manifest.mediaType) && isModelKit(manifest, await fetchMetadata(this.blobs, manifest));
+    } catch (error) {
+      // missing or malformed: nothing to show to KitOps
+      if (error instanceof KitError) return false;
+      throw error;
+    }
+  }
+
+  async #withoutReferrers(store: StoreIndex, subject: Digest, options: CallOptions): Promise<StoreIndex> {
+    const untagged = [...store.repositories.values()].flatMap((content) =>
+      content.manifests.filter(({ digest }) => tagsOn(content, digest).length === 0),
+    );
+    const referrers = await referrersOf(this.blobs, new Set([subject]), untagged, options);
+    let result = store;
+    for (const [name, content] of store.repositories) {
+      const gone = new Set([...referrers].filter((digest) => tagsOn(content, digest).length === 0));
+      if (gone.size > 0) result = withRepository(result, name, removeManifests(content, gone));
+    }
+    return result;
+  }
+
+  async #discardUnreachable(options: GarbageOptions): Promise<GarbageReport> {
+    if (await this.#leases.inUse()) return { blobs: 0, bytes: 0, skipped: 'in-use' };
+    const store = await this.read();
+    const roots = [...store.others, ...[...store.repositories.values()].flatMap(({ manifests }) => manifests)];
+    const kept = await reachable(this.blobs, roots, options);
+    let count = 0;
+    let bytes = 0;
+    for await (const { digest, size } of this.blobs.list()) {
+      if (kept.has(digest)) continue;
+      await this.blobs.discard(digest);
+      count += 1;
+      bytes += size;
+    }
+    return { blobs: count, bytes, skipped: undefined };
+  }
+}
