@@ -27,7 +27,7 @@ export const CODES = {
   KITFILE_NOT_FOUND: { exit: 'notFound', meaning: 'No Kitfile in the directory' },
   PATH_NOT_FOUND: { exit: 'notFound', meaning: 'A path that is named does not exist' },
   REFERENCE_NOT_FOUND: { exit: 'notFound', meaning: 'No such tag or digest in the store, layout or registry' },
-  BLOB_NOT_FOUND: { exit: 'notFound', meaning: 'A blob that a manifest names is missing' },
+  BLOB_NOT_FOUND: { exit: 'integrity', meaning: 'A blob that a manifest names is missing' },
   FILTER_UNMATCHED: { exit: 'notFound', meaning: 'A filter selects nothing' },
   PATH_UNREADABLE: { exit: 'failure', meaning: 'A file or directory cannot be read' },
   PATH_EXISTS: { exit: 'failure', meaning: 'A file is in the way and overwriting was not asked for' },

@@ -7,7 +7,7 @@ import { positionAt, quoteText, sourceError, type SourceText } from './source-te
 export type FieldPath = readonly (string | number)[];
 
 /** Offsets of one field or list item: of its name (for items the same as the value's) and of its value. */
-export interface FieldOffsets {
+interface FieldOffsets {
   readonly name: number;
   readonly value: number;
 }

@@ -13,17 +13,13 @@ import type { Kitfile } from './types.ts';
 export function printKitfile(kitfile: Kitfile, original?: string): string {
   const fields = kitfileFields(kitfile);
   if (original !== undefined && saysTheSame(original, fields)) return original;
-  const { manifestVersion, package: packageFields, ...rest } = fields;
-  const entries = Object.entries(packageFields as Fields).map(([key, value]) => [
-    key,
-    key === 'authors' ? new FlowList(value as string[]) : value,
-  ]);
+  const { manifestVersion, package: details, ...rest } = fields;
   // Go's omitempty leaves an empty struct out of YAML, though not out of JSON
-  const root = { manifestVersion, ...(entries.length === 0 ? {} : { package: Object.fromEntries(entries) as Fields }), ...rest };
-  return `${writeMap(Object.entries(root), 0)}\n`;
+  const isEmpty = Object.keys(details as Fields).length === 0;
+  return printValue({ manifestVersion, ...(isEmpty ? {} : { package: details }), ...rest });
 }
 
-/** One value of a Kitfile as YAML, laid out the same way. */
+/** A part of what kitfileFields gives as a YAML document of its own, in the same layout. */
 export function printValue(value: unknown): string {
   return `${writeCollection(value, 0) ?? writeLeaf(value, 0)}\n`;
 }
@@ -73,8 +69,14 @@ function writeCollection(value: unknown, indent: number): string | undefined {
   if (typeof value !== 'object' || value === null || value instanceof FlowList) return undefined;
   // maps are free-form parameters; plain objects are structs, in their own order
   const entries: [string, unknown][] =
-    value instanceof Map ? [...(value as Map<string, unknown>)].toSorted(([a], [b]) => compareNatural(a, b)) : Object.entries(value);
+    value instanceof Map
+      ? [...(value as Map<string, unknown>)].toSorted(([a], [b]) => compareNatural(a, b))
+      : structEntries(value as Fields);
   return entries.length === 0 ? undefined : writeMap(entries, indent);
+}
+
+function structEntries(fields: Fields): [string, unknown][] {
+  return Object.entries(fields).map(([key, value]) => [key, key === 'authors' ? new FlowList(value as string[]) : value]);
 }
 
 function writeLeaf(value: unknown, indent: number): string {

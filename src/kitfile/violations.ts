@@ -3,7 +3,7 @@ import type { $ZodIssue } from 'zod/v4/core';
 import { stringifyExact } from '../oci/json.ts';
 import { quoteText } from './source-text.ts';
 
-/** One violation of the schema in words. `name` is set when it is about the name of a field, not about its value. */
+/** One violation of the schema in words. With `unknownField` it is about that name at `path`, else about the value there. */
 export interface Violation {
   readonly path: readonly (string | number)[];
   readonly unknownField?: string;
@@ -32,7 +32,7 @@ function inField(path: readonly (string | number)[]): string {
 }
 
 /** `datasets[0].path` */
-export function formatPath(path: readonly (string | number)[]): string {
+function formatPath(path: readonly (string | number)[]): string {
   return path.map((step, index) => (typeof step === 'number' ? `[${step}]` : `${index === 0 ? '' : '.'}${step}`)).join('');
 }
 

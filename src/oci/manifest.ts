@@ -38,15 +38,12 @@ const descriptors = z
   .array(descriptor)
   .nullish()
   .transform((list) => list ?? []);
-const common = {
-  schemaVersion: z.literal(2),
-  mediaType: z.string().optional(),
-  artifactType: z.string().optional(),
-  subject: descriptor.optional(),
-  annotations: annotations.nullish().transform((map) => map ?? undefined),
-};
-const manifestSchema = z.looseObject({ ...common, config: descriptor, layers: descriptors });
-const indexSchema = z.looseObject({ ...common, manifests: descriptors });
+const optionalAnnotations = annotations.nullish().transform((map) => map ?? undefined);
+// in the order of the spec's fields, which is the order in which they are shown
+const head = { schemaVersion: z.literal(2), mediaType: z.string().optional(), artifactType: z.string().optional() };
+const tail = { subject: descriptor.optional(), annotations: optionalAnnotations };
+const manifestSchema = z.looseObject({ ...head, config: descriptor, layers: descriptors, ...tail });
+const indexSchema = z.looseObject({ ...head, manifests: descriptors, ...tail });
 
 /** @throws KitError MANIFEST_INVALID; `name` (a reference or digest) goes into the message */
 export function parseManifest(bytes: Uint8Array, name: string): Manifest {

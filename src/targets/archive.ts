@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { type FileHandle, mkdir, open, rename, rm, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { type Bytes, bytesSource } from '../blobs/source.ts';
@@ -15,6 +14,7 @@ import { BlobDirectory } from './blob-directory.ts';
 import { IndexedTarget } from './indexed-target.ts';
 import { withPath } from './io-error.ts';
 import { checkLayoutMarker, EMPTY_INDEX, LAYOUT_MARKER, parseLayoutIndex, serializeIndex } from './layout-index.ts';
+import { temporaryName } from './temporary-name.ts';
 
 const MAX_INDEX_BYTES = 64 * 1024 * 1024;
 /** Two zero blocks end a tar file. */
@@ -98,7 +98,7 @@ class ArchiveState {
   constructor(file: string, reader: ArchiveReader | undefined, index: Index) {
     this.#file = file;
     this.index = index;
-    this.#scratch = join(dirname(file), `.${basename(file)}.${process.pid}-${randomBytes(6).toString('hex')}.layout`);
+    this.#scratch = join(dirname(file), `.${basename(file)}.${temporaryName()}.tmp`);
     this.blobs = new ArchiveBlobs(
       reader,
       async () => await this.#prepare(),
@@ -107,7 +107,7 @@ class ArchiveState {
   }
 
   async write({ signal }: CallOptions): Promise<void> {
-    const temporary = `${this.#scratch}.tar`;
+    const temporary = join(dirname(this.#file), `.${basename(this.#file)}.${temporaryName()}.tmp`);
     await withPath(this.#file, async () => {
       try {
         await mkdir(dirname(temporary), { recursive: true });

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BlobSource } from '../blobs/source.ts';
@@ -8,10 +7,10 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import { type Digest, digestAlgorithm, Digester, digestHex } from '../oci/digest.ts';
 import { isErrno, withPath } from './io-error.ts';
 import { type Lock, tryLock } from './lock.ts';
-import { isRunning, ownIdentity } from './process-identity.ts';
+import { sweepTemporary, temporaryName } from './temporary-name.ts';
 
 const READ_BYTES = 1024 * 1024;
-const PRIVATE = /^private-(\d+)-[0-9a-f]+\.partial$/;
+const SHARED = /^sha(?:256|512)-[0-9a-f]+\.partial$/;
 
 /** A file in ingest/ that holds what it should, to be renamed by the receiver. */
 export interface Ingested {
@@ -54,13 +53,12 @@ export class Ingest {
 
   /** Deletes what dead processes left; with `partials` also downloads that could still be resumed. Never what is being written. */
   async sweep({ partials = false }: { partials?: boolean } = {}): Promise<void> {
+    await sweepTemporary(this.#directory);
     const names = await readdir(this.#directory).catch((): string[] => []);
     for (const name of names) {
       const path = join(this.#directory, name);
-      const owner = PRIVATE.exec(name)?.[1];
-      const dead = owner !== undefined && isRunning({ ...ownIdentity(), pid: Number(owner), started: '' }) === false;
-      if (dead || /\.(?:damaged|garbage)$/.test(name)) await unlink(path).catch(() => undefined);
-      if (partials && owner === undefined && name.endsWith('.partial')) await unlinkUnclaimed(path);
+      if (/\.(?:damaged|garbage)$/.test(name)) await unlink(path).catch(() => undefined);
+      if (partials && SHARED.test(name)) await unlinkUnclaimed(path);
     }
   }
 
@@ -88,7 +86,7 @@ export class Ingest {
   }
 
   async #writePrivate<T>(source: BlobSource, blob: Descriptor | undefined, receive: Receive<T>, options: CallOptions): Promise<T> {
-    const path = join(this.#directory, `private-${process.pid}-${randomBytes(8).toString('hex')}.partial`);
+    const path = join(this.#directory, `private-${temporaryName()}.partial`);
     try {
       return await receive(await fill(path, source, blob, options));
     } finally {

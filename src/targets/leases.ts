@@ -3,6 +3,7 @@ import { mkdir, readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { withPath } from './io-error.ts';
 import { createLockFile, isAbandoned, readLockFile } from './lock-file.ts';
+import { sweepTemporary } from './temporary-name.ts';
 
 /**
  * A process that adds blobs to a store holds a lease until the manifest that reaches them is listed: until then they look like
@@ -29,6 +30,7 @@ export class Leases {
 
   /** True while a living process holds a lease; those of dead ones are deleted. Under the store's lock. */
   async inUse(): Promise<boolean> {
+    await sweepTemporary(this.#directory);
     const names = await readdir(this.#directory).catch((): string[] => []);
     let found = false;
     for (const name of names.filter((name) => !name.endsWith('.tmp'))) {

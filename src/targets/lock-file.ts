@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { link, readFile, stat, unlink, writeFile } from 'node:fs/promises';
 import { isErrno } from './io-error.ts';
 import { isProcessIdentity, isRunning, ownIdentity, type ProcessIdentity } from './process-identity.ts';
+import { temporaryName } from './temporary-name.ts';
 
 /** A lock of a process that cannot be looked at from here counts as abandoned when it was not refreshed for so long. */
 export const FOREIGN_LOCK_MS = 60_000;
@@ -17,7 +18,7 @@ export interface LockHolder {
 export async function createLockFile(path: string): Promise<string | undefined> {
   const nonce = randomBytes(12).toString('hex');
   const content = JSON.stringify({ ...ownIdentity(), nonce, startedAt: new Date().toISOString() });
-  const temporary = `${path}.${process.pid}-${nonce}.tmp`;
+  const temporary = `${path}.${temporaryName()}.tmp`;
   try {
     await writeFile(temporary, content, { flag: 'wx' });
     await link(temporary, path);

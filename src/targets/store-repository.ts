@@ -17,7 +17,6 @@ export class StoreRepository implements Target {
   readonly #store: Store;
   readonly #anywhere: boolean;
   #leases = 0;
-  #implicit: Promise<AsyncDisposable> | undefined;
 
   constructor(store: Store, name: string) {
     this.#store = store;
@@ -40,7 +39,6 @@ export class StoreRepository implements Target {
   async has(blob: Descriptor, options: CallOptions = {}): Promise<boolean> {
     // a manifest counts when this repository lists it, so that pushing it lists it
     if (isManifestLike(blob.mediaType) && findManifest(await this.#content(), blob.digest) === undefined) return false;
-    await this.#protect(options);
     return await this.#store.blobs.has(blob, options);
   }
 
@@ -60,8 +58,7 @@ export class StoreRepository implements Target {
   }
 
   async push(blob: Descriptor, source: BlobSource, options: CallOptions = {}): Promise<void> {
-    await this.#store.prepare();
-    await this.#protect(options);
+    if (this.#leases === 0) await this.#store.beginAdding(this.name, options);
     await this.#store.blobs.push(blob, source, options);
     await this.#list(blob, options);
   }
@@ -71,8 +68,7 @@ export class StoreRepository implements Target {
   }
 
   async #pushUnhashed(mediaType: string, source: BlobSource, options: CallOptions = {}): Promise<Descriptor> {
-    await this.#store.prepare();
-    await this.#protect(options);
+    if (this.#leases === 0) await this.#store.beginAdding(this.name, options);
     const blob = await this.#store.blobs.pushUnhashed(mediaType, source, options);
     await this.#list(blob, options);
     return blob;
@@ -95,7 +91,7 @@ export class StoreRepository implements Target {
       return addManifest(folded.length === 0 ? content : removeManifests(content, new Set(folded)), blob);
     };
     await this.#store.updateRepository(this.name, change, options);
-    await this.#unprotect();
+    await this.#store.endAdding(this.name);
   }
 
   async #lease(options: CallOptions = {}): Promise<AsyncDisposable> {
@@ -107,22 +103,6 @@ export class StoreRepository implements Target {
         await lease[Symbol.asyncDispose]();
       },
     };
-  }
-
-  /** A caller that asked for no lease gets one, from the first blob that it looks for or sends until it sends a manifest. */
-  async #protect(options: CallOptions): Promise<void> {
-    if (this.#leases > 0 || !(await this.#store.exists())) return;
-    this.#implicit ??= this.#store.lease({ signal: options.signal });
-    await this.#implicit.catch((error: unknown) => {
-      this.#implicit = undefined;
-      throw error;
-    });
-  }
-
-  async #unprotect(): Promise<void> {
-    const lease = this.#implicit;
-    this.#implicit = undefined;
-    await (await lease)?.[Symbol.asyncDispose]();
   }
 
   /** A digest also names a manifest below an index of this repository; without a repository, any manifest of the store. */

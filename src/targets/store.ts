@@ -24,6 +24,7 @@ import {
   withRepository,
   writeStoreIndex,
 } from './store-index.ts';
+import { sweepTemporary } from './temporary-name.ts';
 import { StoreRepository } from './store-repository.ts';
 
 /** One manifest in one repository. */
@@ -47,6 +48,13 @@ export interface GarbageReport {
   readonly skipped: 'in-use' | undefined;
 }
 
+const ADDING_MS = 600_000;
+
+interface Adding {
+  readonly lease: Promise<AsyncDisposable>;
+  readonly timer: NodeJS.Timeout;
+}
+
 /** The store below `home`, made when something is first written. @throws KitError STORE_INVALID when what is there is no image layout */
 export async function openStore(home: string): Promise<Store> {
   const storage = join(home, 'storage');
@@ -68,6 +76,7 @@ export class Store {
   readonly storage: string;
   readonly blobs: BlobDirectory;
   readonly #leases: Leases;
+  readonly #adding = new Map<string, Adding>();
 
   /** Use `openStore`: it checks the directory. */
   constructor(storage: string) {
@@ -127,6 +136,7 @@ export class Store {
     if (!(await this.exists())) return { blobs: 0, bytes: 0, skipped: undefined };
     const found = await withLock(this.#lockFile, async () => await this.#discardUnreachable(options), { signal: options.signal });
     await this.blobs.sweep({ partials: options.partials ?? false });
+    await sweepTemporary(this.storage);
     return found;
   }
 
@@ -135,6 +145,29 @@ export class Store {
     await this.prepare();
     const end = await withLock(this.#lockFile, async () => await this.#leases.grant(), { signal: options.signal });
     return { [Symbol.asyncDispose]: end };
+  }
+
+  /**
+   * For callers that ask for no lease: one is held from the first blob they push to a repository until they push a manifest
+   * there, or for ten minutes. What they merely find in the store is not protected.
+   */
+  async beginAdding(repository: string, options: CallOptions = {}): Promise<void> {
+    clearTimeout(this.#adding.get(repository)?.timer);
+    const lease = this.#adding.get(repository)?.lease ?? this.lease({ signal: options.signal });
+    const timer = setTimeout(() => void this.endAdding(repository), ADDING_MS).unref();
+    this.#adding.set(repository, { lease, timer });
+    await lease.catch((error: unknown) => {
+      clearTimeout(timer);
+      this.#adding.delete(repository);
+      throw error;
+    });
+  }
+
+  async endAdding(repository: string): Promise<void> {
+    const adding = this.#adding.get(repository);
+    this.#adding.delete(repository);
+    clearTimeout(adding?.timer);
+    await (await adding?.lease)?.[Symbol.asyncDispose]();
   }
 
   async read(): Promise<StoreIndex> {

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { kitfileFields } from '../../../src/kitfile/fields.ts';
 import { compareNatural } from '../../../src/kitfile/natural-order.ts';
 import { parseKitfile } from '../../../src/kitfile/parse.ts';
-import { printKitfile } from '../../../src/kitfile/print.ts';
+import { printKitfile, printValue } from '../../../src/kitfile/print.ts';
 import type { Kitfile } from '../../../src/kitfile/types.ts';
 import { type JsonValue, stringifyLikeGo } from '../../../src/oci/json.ts';
 import { stringCases } from './string-cases.ts';
@@ -102,6 +102,23 @@ model:
     const changed = { ...kitfile, package: { ...kitfile.package, version: '1.1' } };
     expect(printKitfile(changed, goldenText)).toBe(printKitfile(changed));
     expect(printKitfile(kitfile, 'not: [valid')).toBe(printKitfile(kitfile));
+  });
+});
+
+describe('printValue', () => {
+  const fields = kitfileFields(parseKitfile(goldenText, 'Kitfile').kitfile);
+  const model = fields['model'] as Record<string, unknown>;
+
+  it.each([
+    ['a list of structs', fields['code'], '- path: src/\n  description: Training code <3\n  license: MIT\n'],
+    ['plain text', model['path'], './weights\n'],
+    ['lines', model['description'], '|\n  Two shards of safetensors.\n  Second line.\n'],
+    ['a list of text', ['Alice Example', "Böb O'Neil"], "- Alice Example\n- Böb O'Neil\n"],
+    ['a struct with authors', { name: 'n', authors: ['a', 'b'] }, 'name: "n"\nauthors: [a, b]\n'],
+    ['an empty list', [], '[]\n'],
+    ['a number', 1_000_000, '1000000\n'],
+  ])('prints %s', (_, value, printed) => {
+    expect(printValue(value)).toBe(printed);
   });
 });
 

@@ -10,6 +10,7 @@ import { digestHex } from '../../../src/oci/digest.ts';
 import { BlobDirectory } from '../../../src/targets/blob-directory.ts';
 import { ioError } from '../../../src/targets/io-error.ts';
 import { tryLock } from '../../../src/targets/lock.ts';
+import { temporaryName } from '../../../src/targets/temporary-name.ts';
 
 const BYTES = Buffer.from(Array.from({ length: 5000 }, (_, index) => (index * 7) % 251));
 const BLOB = describe('application/octet-stream', BYTES);
@@ -211,9 +212,9 @@ test('a manifest beyond 4 MiB is refused before anything is read', async () => {
 
 test('sweep leaves what lives and what can be resumed, unless told', async () => {
   await mkdir(join(root, 'ingest'), { recursive: true });
-  const mine = `private-${process.pid}-00.partial`;
+  const mine = `private-${temporaryName()}.partial`;
   // beyond the largest pid of Linux
-  for (const name of [PARTIAL, 'private-4194999-00.partial', mine, 'sha256-x.damaged', 'sha256-y.garbage', 'unknown'])
+  for (const name of [PARTIAL, mine.replace(String(process.pid), '4194999'), mine, 'sha256-x.damaged', 'sha256-y.garbage', 'unknown'])
     await writeFile(join(root, 'ingest', name), 'x');
   await blobs.sweep();
   expect((await ingest()).toSorted()).toEqual([mine, PARTIAL, 'unknown'].toSorted());
