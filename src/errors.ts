@@ -47,6 +47,7 @@ export const CODES = {
   TLS_FAILED: { exit: 'network', meaning: 'The TLS handshake failed' },
   DIGEST_MISMATCH: { exit: 'integrity', meaning: 'Content does not have the digest that names it' },
   SIZE_MISMATCH: { exit: 'integrity', meaning: 'Content does not have the size that its descriptor gives' },
+  SIGNATURE_INVALID: { exit: 'integrity', meaning: 'No signature by the key that was given covers the artifact' },
   MANIFEST_INVALID: { exit: 'integrity', meaning: 'A manifest or config is malformed or contradicts itself' },
   LAYER_INVALID: { exit: 'integrity', meaning: 'A layer is not the archive that its media type says' },
   UNSAFE_PATH: { exit: 'integrity', meaning: 'An artifact names a path outside the target, or one that is not portable' },

@@ -19,4 +19,14 @@ export { selectField } from './operations/select-field.ts';
 export { tag, type TagResult } from './operations/tag.ts';
 export { pull, push, type PushArguments, type Transferred } from './operations/transfer.ts';
 export { unpack, type UnpackArguments, type UnpackResult } from './operations/unpack.ts';
+export {
+  describeRefusal,
+  describeSignature,
+  findSignatures,
+  requireVerified,
+  verify,
+  type VerifyArguments,
+  type VerifyResult,
+} from './operations/verify.ts';
 export { version, type VersionResult } from './operations/version.ts';
+export type { SignatureReport } from './signing/check-signatures.ts';

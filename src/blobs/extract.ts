@@ -1,4 +1,4 @@
-import { KitError } from '../errors.ts';
+import { isKitError, KitError } from '../errors.ts';
 import { safePath } from './safe-path.ts';
 import type { Bytes } from './source.ts';
 import type { Staging } from './staging.ts';
@@ -19,13 +19,23 @@ export interface ExtractOptions {
 /**
  * Stages the files of an uncompressed tar stream. Links, devices, duplicates and paths out of the target are refused.
  * Returns when the whole stream was read, so that a verifying source has seen its end.
- * @throws KitError LAYER_INVALID | UNSAFE_PATH | UNSAFE_ENTRY | PATH_EXISTS
+ * When it throws, the source has been ended; what is wrong with the source itself is thrown before what that does to the archive.
+ * @throws KitError LAYER_INVALID | UNSAFE_PATH | UNSAFE_ENTRY | PATH_EXISTS | DISK_FULL
  */
 export async function extractTar(bytes: Bytes, staging: Staging, options: ExtractOptions): Promise<void> {
   const reader = new TarReader(bytes, options.layer);
   const base = options.base === undefined || options.base === '' ? '' : `${options.base}/`;
-  for (let entry = await reader.next(); entry !== undefined; entry = await reader.next()) {
-    await stage(entry, base, reader, staging, options);
+  try {
+    for (let entry = await reader.next(); entry !== undefined; entry = await reader.next()) {
+      await stage(entry, base, reader, staging, options);
+    }
+  } catch (error) {
+    try {
+      if (isKitError(error, 'LAYER_INVALID')) await reader.explain(error);
+    } finally {
+      await reader.close();
+    }
+    throw error;
   }
 }
 
@@ -37,11 +47,12 @@ async function stage(entry: TarEntry, base: string, reader: TarReader, staging: 
     });
   }
   const path = safePath(entry.path, layer);
-  if (path === '') {
-    if (entry.type === 'file')
-      throw new KitError('UNSAFE_PATH', `${layer}: ${JSON.stringify(entry.path)} is a file with the name of the target`);
-    return;
+  if (entry.type === 'file' && (path === '' || /(?:^|\/)\.?$/.test(entry.path))) {
+    throw new KitError('UNSAFE_PATH', `${layer}: ${JSON.stringify(entry.path)} is a file with the name of a directory`, {
+      hint: 'nothing was written; the artifact is malformed',
+    });
   }
+  if (path === '') return;
   const target = base + path;
   if (entry.type === 'directory') {
     if (options.select === undefined) staging.addDirectory(target, entry.mode, layer);

@@ -8,7 +8,9 @@ export interface IgnorePattern {
   readonly regExp: RegExp;
 }
 
-type Token = { readonly type: 'char'; readonly char: string; readonly escaped?: boolean } | { readonly type: 'regExp'; readonly source: string };
+type Token =
+  | { readonly type: 'char'; readonly char: string; readonly escaped?: boolean }
+  | { readonly type: 'regExp'; readonly source: string };
 
 /**
  * The rule that a line gives, as moby/patternmatcher (docker build, KitOps) reads it; undefined for a comment or blank line.
@@ -20,11 +22,12 @@ export function parseIgnorePattern(line: string): IgnorePattern | undefined {
   const trimmed = line.trim();
   if (trimmed === '') return undefined;
   const bang = trimmed.startsWith('!');
-  const cleaned = clean(bang ? trimmed.slice(1).trim() : trimmed);
-  if (bang && (cleaned === '.' || cleaned === '/')) throw new SyntaxError('`!` without a pattern');
+  const text = bang ? trimmed.slice(1).trim() : trimmed;
+  const cleaned = clean(text);
   // `/!a` and `./!a` are exceptions to moby too
   const negated = bang || cleaned.startsWith('!');
   const pattern = negated && !bang ? cleaned.slice(1) : cleaned;
+  if (text === '' || pattern === '' || (bang && pattern === '/')) throw new SyntaxError('`!` without a pattern');
   return { negated, regExp: new RegExp(`^${translate(pattern)}(?:/.*)?$`, 'su') };
 }
 
@@ -49,7 +52,7 @@ function sourceOf(token: Token): string {
 }
 
 function tokenize(pattern: string): Token[] {
-  const chars = [...pattern];
+  const chars = Array.from(pattern);
   const tokens: Token[] = [];
   for (let at = 0; at < chars.length; at++) {
     const char = chars[at] as string;

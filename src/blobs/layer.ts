@@ -1,21 +1,24 @@
-import { BLOCK, encodeTarHeader, paddingFor } from './tar-header.ts';
+import { BLOCK, encodeTarHeader, paddingFor, tarHeaderSize } from './tar-header.ts';
 import { type Segment, segmentSource } from './segments.ts';
 import type { BlobSource } from './source.ts';
 import type { WalkEntry } from './walk.ts';
+
+/** What ends an archive. */
+const ZEROS = new Uint8Array(2 * BLOCK);
 
 type SizedSource = BlobSource & { readonly size: number };
 
 /** An uncompressed tar over the entries: headers, file contents, padding, and two zero blocks at the end. */
 export function tarLayer(entries: readonly WalkEntry[]): SizedSource {
   const segments: Segment[] = [];
-  let pending: Uint8Array[] = [];
   for (const entry of entries) {
-    pending.push(encodeTarHeader(entry));
+    segments.push({ type: 'made', length: tarHeaderSize(entry), make: () => encodeTarHeader(entry) });
     if (entry.size === 0) continue;
-    segments.push({ type: 'bytes', bytes: Buffer.concat(pending) }, fileSegment(entry));
-    pending = [Buffer.alloc(paddingFor(entry.size))];
+    segments.push(fileSegment(entry));
+    const padding = paddingFor(entry.size);
+    if (padding > 0) segments.push({ type: 'bytes', bytes: ZEROS.subarray(0, padding) });
   }
-  segments.push({ type: 'bytes', bytes: Buffer.concat([...pending, Buffer.alloc(2 * BLOCK)]) });
+  segments.push({ type: 'bytes', bytes: ZEROS });
   return segmentSource(segments);
 }
 

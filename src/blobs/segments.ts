@@ -1,19 +1,22 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { KitError } from '../errors.ts';
 import { type FileStamp, sameStamp, stampOf } from './file-stamp.ts';
 import { asPathError } from './path-error.ts';
 import type { BlobSource, ByteRange } from './source.ts';
 
-/** A piece of a virtual blob: bytes in memory, or a range of a file of the user's. */
+/** A piece of a virtual blob: bytes in memory or made when they are read, or a range of a file of the user's. */
 export type Segment =
   | { readonly type: 'bytes'; readonly bytes: Uint8Array }
+  | { readonly type: 'made'; readonly length: number; readonly make: () => Uint8Array }
   | { readonly type: 'file'; readonly path: string; readonly offset: number; readonly length: number; readonly stamp: FileStamp };
 
 /** Size of the chunks handed out: SHA-256 and the disk are at their best from here on. */
 const CHUNK = 1024 * 1024;
 /** Up to this size the thread pool costs more than the read. */
 const SMALL_FILE = 128 * 1024;
+/** Should a pipe have taken the place of a file, opening it must not wait for a writer. */
+const READ = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
 /**
  * A blob laid over files: sizes and offsets are known before anything is read.
@@ -23,7 +26,11 @@ export function segmentSource(segments: readonly Segment[]): BlobSource & { read
   const ends: number[] = [];
   let total = 0;
   for (const segment of segments) ends.push((total += lengthOf(segment)));
-  return { size: total, open: (range, signal) => read(segments, ends, range ?? { start: 0, end: total }, signal) };
+  return {
+    size: total,
+    open: (range = { start: 0, end: total }, signal) =>
+      read(segments, ends, { start: range.start, end: Math.min(range.end, total) }, signal),
+  };
 }
 
 function lengthOf(segment: Segment): number {
@@ -60,6 +67,8 @@ async function* read(
   range: ByteRange,
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
+  signal?.throwIfAborted();
+  if (range.start >= range.end) return;
   const filler = new ChunkFiller(range.end - range.start);
   let index = firstEndingAfter(ends, range.start);
   let position = range.start;
@@ -69,6 +78,7 @@ async function* read(
     const skip = position - start;
     const length = Math.min(lengthOf(segment) - skip, range.end - position);
     if (segment.type === 'bytes') yield* copyBytes(segment.bytes.subarray(skip, skip + length), filler);
+    else if (segment.type === 'made') yield* copyBytes(segment.make().subarray(skip, skip + length), filler);
     else if (length <= SMALL_FILE) yield* readSmall(segment, skip, length, filler);
     else yield* readLarge(segment, skip, length, filler, signal);
     position += length;
@@ -103,23 +113,20 @@ function* copyBytes(bytes: Uint8Array, filler: ChunkFiller): Generator<Uint8Arra
 type FileSegment = Extract<Segment, { type: 'file' }>;
 
 function* readSmall(segment: FileSegment, skip: number, length: number, filler: ChunkFiller): Generator<Uint8Array> {
-  let fd: number;
+  const fd = naming(segment, () => openSync(segment.path, READ));
   try {
-    fd = openSync(segment.path, 'r');
-  } catch (error) {
-    throw asPathError(error, segment.path);
-  }
-  try {
-    let done = 0;
-    while (done < length) {
+    for (let done = 0; done < length;) {
       const want = Math.min(length - done, filler.chunk.byteLength - filler.filled);
-      const got = readSync(fd, filler.chunk, filler.filled, want, segment.offset + skip + done);
-      if (got === 0) throw changed(segment.path);
+      const got = naming(segment, () => readSync(fd, filler.chunk, filler.filled, want, segment.offset + skip + done));
+      if (got === 0) throw changed(segment);
       done += got;
       filler.filled += got;
       if (filler.full) yield filler.take();
     }
-    if (!sameStamp(stampOf(fstatSync(fd, { bigint: true })), segment.stamp)) throw changed(segment.path);
+    checkStamp(
+      naming(segment, () => fstatSync(fd, { bigint: true })),
+      segment,
+    );
   } finally {
     closeSync(fd);
   }
@@ -132,31 +139,47 @@ async function* readLarge(
   filler: ChunkFiller,
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  let file: FileHandle;
+  const file = await open(segment.path, READ).catch((error: unknown) => refuse(error, segment));
   try {
-    file = await open(segment.path, 'r');
-  } catch (error) {
-    throw asPathError(error, segment.path);
-  }
-  try {
-    let done = 0;
-    while (done < length) {
+    checkStamp(await file.stat({ bigint: true }), segment);
+    for (let done = 0; done < length;) {
       signal?.throwIfAborted();
       const want = Math.min(length - done, filler.chunk.byteLength - filler.filled);
-      const { bytesRead } = await file.read(filler.chunk, filler.filled, want, segment.offset + skip + done);
-      if (bytesRead === 0) throw changed(segment.path);
+      const { bytesRead } = await file
+        .read(filler.chunk, filler.filled, want, segment.offset + skip + done)
+        .catch((error: unknown) => refuse(error, segment));
+      if (bytesRead === 0) throw changed(segment);
       done += bytesRead;
       filler.filled += bytesRead;
       if (filler.full) yield filler.take();
     }
-    if (!sameStamp(stampOf(await file.stat({ bigint: true })), segment.stamp)) throw changed(segment.path);
+    checkStamp(await file.stat({ bigint: true }), segment);
   } finally {
     await file.close();
   }
 }
 
-function changed(path: string): KitError {
+function naming<T>(segment: FileSegment, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    return refuse(error, segment);
+  }
+}
+
+// the file was there when it was looked at, and it was a file
+function refuse(error: unknown, segment: FileSegment): never {
+  const gone = ['ENOENT', 'ENOTDIR', 'EISDIR', 'ENXIO', 'EAGAIN', 'ESPIPE'].includes((error as NodeJS.ErrnoException).code ?? '');
+  throw gone ? changed(segment, error) : asPathError(error, segment.path);
+}
+
+function checkStamp(stats: BigIntStats, segment: FileSegment): void {
+  if (!sameStamp(stampOf(stats), segment.stamp)) throw changed(segment);
+}
+
+function changed({ path }: FileSegment, cause?: unknown): KitError {
   return new KitError('SOURCE_CHANGED', `${path} changed while it was read`, {
+    cause,
     hint: 'run the command again when nothing writes to the file',
   });
 }

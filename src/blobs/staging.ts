@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
   closeSync,
@@ -8,92 +7,80 @@ import {
   openSync,
   readdirSync,
   realpathSync,
-  renameSync,
-  rmdirSync,
-  rmSync,
   type Stats,
+  statSync,
   writeSync,
 } from 'node:fs';
-import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KitError } from '../errors.ts';
+import { writeNewFile } from './file-writer.ts';
+import { Journal } from './journal.ts';
 import { asPathError } from './path-error.ts';
 import { isWithin } from './safe-path.ts';
 import type { Bytes } from './source.ts';
+import { STAGING_PREFIX, StagingFolder } from './staging-folder.ts';
 
 /** What to do when a file of the target is in the way. */
 export type Conflict = 'fail' | 'overwrite' | 'keep';
 
-const PREFIX = '.kit-unpack-';
+/** Mode of a directory that no layer describes. */
+const DIRECTORY_MODE = 0o755;
 
 /**
  * Files on their way into a directory. Everything is written into a hidden folder inside it and moved into place
  * by `commit`, so that no byte has its final name before all of them were verified. Paths given are clean (safePath).
  */
 export class Staging {
-  readonly target: string;
-  readonly #directory: string;
+  readonly #folder: StagingFolder;
   readonly #conflict: Conflict;
-  /** What was staged so far, by path; the value of a file says which layer it came from. */
+  /** What was staged so far, by path, parents first. A file's value is its layer, a directory's its mode where a layer gives one. */
   readonly #files = new Map<string, string>();
   readonly #directories = new Map<string, number | undefined>([['', undefined]]);
-  readonly #created: string[] = [];
-  readonly #madeTarget: boolean;
+  /** Directories that the target does not have: nothing in them can be in the way. */
+  readonly #absent = new Set<string>();
 
   /** Creates the target where it is missing, and removes what a killed run left in it. @throws KitError */
   constructor(target: string, conflict: Conflict) {
     this.#conflict = conflict;
-    try {
-      this.#madeTarget = mkdirSync(target, { recursive: true }) !== undefined;
-      this.target = realpathSync.native(target);
-      sweep(this.target);
-      this.#directory = join(this.target, `${PREFIX}${process.pid}-${randomBytes(4).toString('hex')}`);
-      mkdirSync(this.#directory, 0o700);
-    } catch (error) {
-      const failure = asPathError(error, target);
-      throw failure instanceof KitError && failure.code === 'PATH_EXISTS'
-        ? new KitError('PATH_EXISTS', `${target} is not a directory`)
-        : failure;
-    }
+    this.#folder = new StagingFolder(target);
+    if (this.#folder.isNew) this.#absent.add('');
+  }
+
+  /** Real path of the directory. */
+  get target(): string {
+    return this.#folder.target;
+  }
+
+  get fileCount(): number {
+    return this.#files.size;
   }
 
   /** False when a file of that name stays as it is (`keep`). @throws KitError PATH_EXISTS | UNSAFE_ENTRY | UNSAFE_PATH */
   wants(path: string, layer: string): boolean {
-    const earlier = this.#files.get(path);
-    if (earlier !== undefined) {
-      const where = earlier === layer ? `twice in layer ${layer}` : `in the layers ${earlier} and ${layer}`;
-      throw unsafe(`${path} is ${where}`);
-    }
-    if (this.#directories.has(path)) throw unsafe(`${path} is a directory and then a file in layer ${layer}`);
+    this.#refuseDuplicate(path, layer);
+    this.addDirectory(parentOf(path), undefined, layer);
     const existing = this.#existing(path);
-    if (existing === undefined) return true;
-    if (existing.isDirectory())
-      throw new KitError('PATH_EXISTS', `${join(this.target, path)} is a directory, where a file is to be written`);
-    if (this.#conflict === 'keep') return false;
-    if (this.#conflict === 'overwrite') return true;
-    throw new KitError('PATH_EXISTS', `${join(this.target, path)} already exists`, {
-      hint: 'use `--overwrite` to replace files, `--ignore-existing` to keep them, or `--dir` to unpack elsewhere',
-    });
+    return existing === undefined || this.#mayReplace(path, existing);
   }
 
-  /** Stages a directory. `mode` undefined: it only holds what is below. */
+  /** Stages a directory. `mode` undefined: it only holds what is below. @throws KitError UNSAFE_ENTRY | UNSAFE_PATH | PATH_EXISTS */
   addDirectory(path: string, mode: number | undefined, layer: string): void {
-    if (this.#directories.has(path)) {
-      if (mode !== undefined) this.#directories.set(path, mode);
-      return;
-    }
-    if (this.#files.has(path)) throw unsafe(`${path} is a file and then a directory in layer ${layer}`);
-    const slash = path.lastIndexOf('/');
-    this.addDirectory(slash === -1 ? '' : path.slice(0, slash), undefined, layer);
-    const existing = this.#existing(path);
-    if (existing !== undefined && !existing.isDirectory() && !existing.isSymbolicLink()) {
-      throw new KitError('PATH_EXISTS', `${join(this.target, path)} is a file, where a directory is to be written`);
-    }
-    this.#attempt(path, (file) => mkdirSync(file, 0o700));
-    this.#directories.set(path, mode);
+    const missing: string[] = [];
+    for (let part = path; !this.#directories.has(part); part = parentOf(part)) missing.push(part);
+    for (const part of missing.toReversed()) this.#stageDirectory(part, layer);
+    if (mode !== undefined) this.#directories.set(path, mode & 0o777);
   }
 
-  /** Stages a file whose content is at hand. */
+  #stageDirectory(path: string, layer: string): void {
+    if (this.#files.has(path)) throw unsafe(`${path} is a file and then a directory in layer ${layer}`);
+    refuseStagingName(path, layer);
+    if (this.#existing(path) === undefined) this.#absent.add(path);
+    else this.#refuseNonDirectory(path);
+    this.#attempt(path, (file) => mkdirSync(file, 0o700));
+    this.#directories.set(path, undefined);
+  }
+
+  /** Stages a file whose content is at hand. `mode` loses setuid, setgid and sticky. @throws KitError */
   addSmallFile(path: string, mode: number, content: Uint8Array, layer: string): void {
     this.#enter(path, layer);
     this.#attempt(path, (file) => {
@@ -107,35 +94,29 @@ export class Staging {
     });
   }
 
-  /** Stages a file from a stream. `mode` loses setuid, setgid and sticky. */
+  /** Stages a file from a stream, whose errors come through as they are. `mode` loses setuid, setgid and sticky. @throws KitError */
   async addFile(path: string, mode: number, content: Bytes, layer: string): Promise<void> {
     this.#enter(path, layer);
-    const file = join(this.#directory, path);
-    let writing = true;
-    try {
-      const handle = await open(file, 'wx', 0o600);
-      try {
-        for await (const chunk of readingFrom(content, (reading) => (writing = !reading))) {
-          for (let written = 0; written < chunk.byteLength;) written += (await handle.write(chunk, written)).bytesWritten;
-        }
-        await handle.chmod(mode & 0o777);
-      } finally {
-        await handle.close();
-      }
-    } catch (error) {
-      throw writing ? asPathError(error, join(this.target, path)) : error;
-    }
+    await writeNewFile(join(this.#folder.incoming, path), join(this.target, path), mode & 0o777, content);
   }
 
   #enter(path: string, layer: string): void {
-    const slash = path.lastIndexOf('/');
-    if (slash !== -1) this.addDirectory(path.slice(0, slash), undefined, layer);
+    this.#refuseDuplicate(path, layer);
+    this.addDirectory(parentOf(path), undefined, layer);
     this.#files.set(path, layer);
+  }
+
+  #refuseDuplicate(path: string, layer: string): void {
+    refuseStagingName(path, layer);
+    const earlier = this.#files.get(path);
+    if (earlier !== undefined)
+      throw unsafe(`${path} is ${earlier === layer ? `twice in layer ${layer}` : `in the layers ${earlier} and ${layer}`}`);
+    if (this.#directories.has(path)) throw unsafe(`${path} is a directory and then a file in layer ${layer}`);
   }
 
   #attempt(path: string, action: (file: string) => void): void {
     try {
-      action(join(this.#directory, path));
+      action(join(this.#folder.incoming, path));
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       // our own folder was empty: only a file system that folds names can have it already
@@ -145,24 +126,45 @@ export class Staging {
   }
 
   #existing(path: string): Stats | undefined {
-    const stats = lstatSync(join(this.target, path), { throwIfNoEntry: false });
-    if (stats?.isSymbolicLink() === true) this.#checkLink(path);
-    return stats;
+    if (this.#absent.has(parentOf(path))) return undefined;
+    try {
+      return lstatSync(join(this.target, path), { throwIfNoEntry: false });
+    } catch (error) {
+      throw asPathError(error, join(this.target, path));
+    }
   }
 
-  // a link of the user's that leads out of the target must not be written through
-  #checkLink(path: string): void {
+  // a link of the user's may stand for a directory of the target, but nothing is written through one that leads out
+  #refuseNonDirectory(path: string): void {
+    const where = join(this.target, path);
     let real: string | undefined;
     try {
-      real = realpathSync.native(join(this.target, path));
+      real = realpathSync.native(where);
     } catch {
-      return;
+      // a link to nothing, or a loop
     }
-    if (!isWithin(real, this.target) && lstatSync(real).isDirectory()) {
-      throw new KitError('UNSAFE_PATH', `${join(this.target, path)} is a symbolic link out of the directory, to ${real}`, {
-        hint: 'remove the link, or unpack into another directory with `--dir`',
+    if (real === undefined || !statSync(real).isDirectory()) {
+      throw new KitError('PATH_EXISTS', `${where} is not a directory, where one is to be written`, {
+        hint: 'remove it, or unpack into another directory with `--dir`',
       });
     }
+    if (isWithin(real, this.target)) return;
+    throw new KitError('UNSAFE_PATH', `${where} is a symbolic link out of the directory, to ${real}`, {
+      hint: 'remove the link, or unpack into another directory with `--dir`',
+    });
+  }
+
+  #mayReplace(path: string, existing: Stats): boolean {
+    const where = join(this.target, path);
+    if (existing.isDirectory()) {
+      throw new KitError('PATH_EXISTS', `${where} is a directory, where a file is to be written`, {
+        hint: 'remove it, or unpack into another directory with `--dir`',
+      });
+    }
+    if (this.#conflict !== 'fail') return this.#conflict === 'overwrite';
+    throw new KitError('PATH_EXISTS', `${where} already exists`, {
+      hint: 'use `--overwrite` to replace files, `--ignore-existing` to keep them, or `--dir` to unpack elsewhere',
+    });
   }
 
   /** Names that differ only in case: files of which one hides the other elsewhere. */
@@ -178,77 +180,68 @@ export class Staging {
     return collisions;
   }
 
-  get fileCount(): number {
-    return this.#files.size;
-  }
-
-  /** Moves everything into place. */
+  /** Moves everything into place; takes all back when something is in the way by now. @throws KitError PATH_EXISTS | DISK_FULL | IO_FAILED ... */
   commit(): void {
-    this.#move('');
-    for (const path of this.#created.toReversed()) {
-      const mode = this.#directories.get(path) ?? 0o755;
-      chmodSync(join(this.target, path), mode & 0o777);
+    const journal = new Journal(this.#folder.replaced);
+    try {
+      this.#place('', journal);
+      // children first: a directory may lose the right to be entered
+      for (const path of [...this.#directories.keys()].toReversed()) {
+        if (path !== '' && this.#absent.has(path)) this.#setMode(path);
+      }
+    } catch (error) {
+      journal.undo();
+      throw error;
     }
-    rmSync(this.#directory, { recursive: true, force: true });
   }
 
-  #move(parent: string): void {
-    for (const name of readdirSync(join(this.#directory, parent))) {
+  #place(parent: string, journal: Journal): void {
+    for (const name of readdirSync(join(this.#folder.incoming, parent))) {
       const path = parent === '' ? name : `${parent}/${name}`;
-      const from = join(this.#directory, path);
+      const from = join(this.#folder.incoming, path);
       const to = join(this.target, path);
       try {
-        if (this.#directories.has(path) && this.#existing(path) !== undefined) {
-          this.#move(path);
-          continue;
-        }
-        renameSync(from, to);
+        const existing = lstatSync(to, { throwIfNoEntry: false });
+        if (existing === undefined) journal.move(from, to);
+        else if (this.#directories.has(path)) {
+          this.#refuseNonDirectory(path);
+          this.#absent.delete(path);
+          this.#place(path, journal);
+        } else if (this.#mayReplace(path, existing)) journal.replace(from, to);
       } catch (error) {
         throw asPathError(error, to);
       }
-      if (this.#directories.has(path)) this.#noteCreated(path);
     }
   }
 
-  #noteCreated(path: string): void {
-    this.#created.push(path);
-    for (const name of this.#directories.keys()) if (name.startsWith(`${path}/`)) this.#created.push(name);
+  #setMode(path: string): void {
+    const directory = join(this.target, path);
+    try {
+      chmodSync(directory, this.#directories.get(path) ?? DIRECTORY_MODE);
+    } catch (error) {
+      throw asPathError(error, directory);
+    }
   }
 
-  /** Removes what was not committed, and the target if it was made for nothing. */
+  /** Removes what was not committed, and the target if it was made for nothing. To be called in every case. */
   async discard(): Promise<void> {
-    await rm(this.#directory, { recursive: true, force: true });
-    if (this.#madeTarget && readdirSync(this.target).length === 0) rmdirSync(this.target);
+    await this.#folder.remove();
   }
+}
+
+function parentOf(path: string): string {
+  const slash = path.lastIndexOf('/');
+  return slash === -1 ? '' : path.slice(0, slash);
+}
+
+// the next run would take it for the rest of a killed one and remove it
+function refuseStagingName(path: string, layer: string): void {
+  if (!path.startsWith(STAGING_PREFIX)) return;
+  throw new KitError('UNSAFE_PATH', `${path} in layer ${layer} has a name that is kept for files on their way`, {
+    hint: 'nothing was written',
+  });
 }
 
 function unsafe(what: string): KitError {
   return new KitError('UNSAFE_ENTRY', what, { hint: 'nothing was written; what would be unpacked depends on the reader' });
-}
-
-// tells whether a failure came from reading (a KitError of its own) or from writing
-async function* readingFrom(bytes: Bytes, reading: (now: boolean) => void): AsyncGenerator<Uint8Array> {
-  reading(true);
-  for await (const chunk of bytes) {
-    reading(false);
-    yield chunk;
-    reading(true);
-  }
-  reading(false);
-}
-
-function sweep(target: string): void {
-  for (const name of readdirSync(target)) {
-    const pid = name.startsWith(PREFIX) ? Number.parseInt(name.slice(PREFIX.length), 10) : Number.NaN;
-    if (Number.isInteger(pid) && pid !== process.pid && !isRunning(pid)) rmSync(join(target, name), { recursive: true, force: true });
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
-  }
 }

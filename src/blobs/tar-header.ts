@@ -25,16 +25,11 @@ export interface TarEntryHeader {
  * ustar where name and size fit it, else a PAX record in front (POSIX pax, IEEE 1003.1).
  */
 export function encodeTarHeader(entry: TarEntryHeader): Buffer {
-  const split = splitPath(entry.path);
-  const sizeFits = entry.size < OCTAL_LIMIT;
   const typeflag = entry.type === 'directory' ? '5' : '0';
   const fields = { mode: entry.mode, uid: UID, gid: GID, size: entry.size, typeflag };
-  if (split !== undefined && sizeFits) return block({ ...fields, ...split });
-
-  const records: string[] = [];
-  if (!isAscii(entry.path) || Buffer.byteLength(entry.path) > NAME_SIZE) records.push(paxRecord('path', entry.path));
-  if (!sizeFits) records.push(paxRecord('size', String(entry.size)));
-  const data = Buffer.from(records.join(''));
+  const split = ustarName(entry);
+  if (split !== undefined) return block({ ...fields, ...split });
+  const data = paxData(entry);
   const slash = entry.path.lastIndexOf('/');
   const paxName = `${slash === -1 ? '' : entry.path.slice(0, slash + 1)}PaxHeaders.0/${entry.path.slice(slash + 1)}`;
   const name = toAscii(paxName).slice(0, NAME_SIZE).replace(/\/+$/, '');
@@ -42,8 +37,31 @@ export function encodeTarHeader(entry: TarEntryHeader): Buffer {
     rawBlock({ name, prefix: '', mode: 0, uid: 0, gid: 0, size: data.byteLength, typeflag: 'x' }),
     data,
     Buffer.alloc(paddingFor(data.byteLength)),
-    block({ ...fields, name: toAscii(entry.path), prefix: '', size: sizeFits ? entry.size : 0 }),
+    block({ ...fields, name: toAscii(entry.path), prefix: '', size: sizeFits(entry) ? entry.size : 0 }),
   ]);
+}
+
+/** Bytes of `encodeTarHeader(entry)`. */
+export function tarHeaderSize(entry: TarEntryHeader): number {
+  if (ustarName(entry) !== undefined) return BLOCK;
+  const size = paxData(entry).byteLength;
+  return 2 * BLOCK + size + paddingFor(size);
+}
+
+function ustarName(entry: TarEntryHeader): { name: string; prefix: string } | undefined {
+  const split = splitPath(entry.path);
+  return sizeFits(entry) ? split : undefined;
+}
+
+function sizeFits({ size }: TarEntryHeader): boolean {
+  return size < OCTAL_LIMIT;
+}
+
+function paxData(entry: TarEntryHeader): Buffer {
+  const records: string[] = [];
+  if (!isAscii(entry.path) || entry.path.length > NAME_SIZE) records.push(paxRecord('path', entry.path));
+  if (!sizeFits(entry)) records.push(paxRecord('size', String(entry.size)));
+  return Buffer.from(records.join(''));
 }
 
 /** Zero bytes that follow `size` bytes of content. */

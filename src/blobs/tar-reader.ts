@@ -1,7 +1,7 @@
-import { KitError } from '../errors.ts';
+import { isKitError, KitError } from '../errors.ts';
 import type { Bytes } from './source.ts';
 import { BLOCK, paddingFor } from './tar-header.ts';
-import { decodeTarBlock, parsePax, type PaxFields, type TarBlock } from './tar-decode.ts';
+import { decodeTarBlock, parsePax, type PaxFields, type TarBlock, utf8 } from './tar-decode.ts';
 
 /** An entry as the archive has it: nothing about it has been checked for safety. */
 export interface TarEntry {
@@ -14,6 +14,9 @@ export interface TarEntry {
 
 /** Names and pax records beyond this are refused. */
 const MAX_EXTENSION = 1024 * 1024;
+/** How far a broken archive is read on to learn whether its bytes were damaged on the way. */
+const MAX_DRAIN = 4 * 1024 ** 3;
+const ZEROS = new Uint8Array(64 * 1024);
 
 /**
  * Reads a tar stream (ustar, pax, GNU long names) front to back.
@@ -37,11 +40,11 @@ export class TarReader {
   /** The next entry, or undefined after the end of the archive; what is left of the entry before is skipped. */
   async next(): Promise<TarEntry | undefined> {
     await this.#skipRest();
-    const pax: PaxFields = {};
+    const pax: Extensions = {};
     for (;;) {
       const block = await this.#take(BLOCK);
       if (block === undefined) throw this.#invalid('ends without the two zero blocks that close an archive');
-      if (isZero(block)) return this.#finish();
+      if (block[0] === 0 && isZero(block)) return this.#finish();
       const header = decodeTarBlock(block, this.#position - BLOCK, this.#name);
       if (header.type === 'pax' || header.type === 'longname' || header.type === 'global') {
         await this.#readExtension(header, pax);
@@ -69,20 +72,49 @@ export class TarReader {
     return bytes;
   }
 
+  /** Ends the source, so that what it holds open is closed. To be called when the archive is not read to its end. */
+  async close(): Promise<void> {
+    await this.#iterator.return?.();
+  }
+
+  /** Reads a broken archive on and throws what its source finds wrong at its end, such as a digest mismatch; else `error`. */
+  async explain(error: KitError): Promise<never> {
+    try {
+      for (let left = MAX_DRAIN; left > 0;) {
+        const part = await this.#some(left);
+        if (part === undefined) break;
+        left -= part.byteLength;
+      }
+    } catch (cause) {
+      if (isKitError(cause, 'DIGEST_MISMATCH', 'SIZE_MISMATCH')) throw cause;
+    }
+    throw error;
+  }
+
   #open(header: TarBlock, pax: PaxFields): TarEntry {
     const path = pax.path ?? header.path;
-    const size = header.type === 'directory' ? 0 : (pax.size ?? header.size);
+    const size = pax.size ?? header.size;
+    // some readers skip its bytes, others take them for headers
+    if (header.type === 'directory' && size > 0)
+      throw this.#invalid(`gives the directory ${JSON.stringify(path)} ${size} bytes of content`);
     this.#unread = size;
     this.#padding = paddingFor(size);
     return { path, type: header.type, mode: header.mode, size };
   }
 
-  async #readExtension(header: TarBlock, pax: PaxFields): Promise<void> {
+  async #readExtension(header: TarBlock, pax: Extensions): Promise<void> {
     if (header.size > MAX_EXTENSION) throw this.#invalid(`has an extended header of ${header.size} bytes`);
     const data = await this.#take(header.size);
     if (data === undefined || (await this.#take(paddingFor(header.size))) === undefined) throw this.#invalid('ends in an extended header');
-    if (header.type === 'longname') pax.path = Buffer.from(data).toString('utf8').replace(/\0+$/, '');
-    else Object.assign(pax, parsePax(data, this.#name, header.type === 'global'));
+    if (header.type === 'global') {
+      parsePax(data, this.#name, true);
+      return;
+    }
+    // which of two counts would depend on the reader
+    if (pax.seen === true) throw this.#invalid('has two extended headers for one entry');
+    pax.seen = true;
+    if (header.type === 'longname') pax.path = utf8(trimNuls(data), this.#name);
+    else Object.assign(pax, parsePax(data, this.#name, false));
   }
 
   async #skipRest(): Promise<void> {
@@ -151,7 +183,19 @@ export class TarReader {
   }
 }
 
+interface Extensions extends PaxFields {
+  seen?: boolean;
+}
+
+function trimNuls(bytes: Uint8Array): Uint8Array {
+  const end = bytes.indexOf(0);
+  return end === -1 || !isZero(bytes.subarray(end)) ? bytes : bytes.subarray(0, end);
+}
+
 function isZero(bytes: Uint8Array): boolean {
-  // reading eight bytes at a time matters only for archives padded by megabytes, which are rare
-  return bytes.every((byte) => byte === 0);
+  for (let at = 0; at < bytes.byteLength; at += ZEROS.byteLength) {
+    const part = bytes.subarray(at, at + ZEROS.byteLength);
+    if (Buffer.compare(part, ZEROS.subarray(0, part.byteLength)) !== 0) return false;
+  }
+  return true;
 }

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { type BigIntStats, lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { KitError } from '../errors.ts';
@@ -44,11 +45,15 @@ export function openContext(directory: string, followSymlinks = false): PackCont
   }
 }
 
-// models--ORG--NAME/snapshots/REVISION holds links into models--ORG--NAME/blobs
+// models--ORG--NAME/snapshots/REVISION and the folders below it hold links into models--ORG--NAME/blobs
 function huggingFaceBlobs(root: string): string[] {
-  const repository = dirname(dirname(root));
-  const isSnapshot = basename(dirname(root)) === 'snapshots' && /^(models|datasets|spaces)--/.test(basename(repository));
-  return isSnapshot ? [join(repository, 'blobs')] : [];
+  for (let directory = root; directory !== dirname(directory); directory = dirname(directory)) {
+    const snapshots = dirname(directory);
+    if (basename(snapshots) !== 'snapshots') continue;
+    const repository = dirname(snapshots);
+    if (/^(models|datasets|spaces)--/.test(basename(repository))) return [join(repository, 'blobs')];
+  }
+  return [];
 }
 
 /**
@@ -94,7 +99,7 @@ function walkDirectory(
     if (decision === 'prune') continue;
     const source = join(directory, name);
     // what is ignored may be anything: only a directory below which something is wanted matters
-    if (decision === 'skip' && !lstatSync(source).isDirectory()) continue;
+    if (decision === 'skip' && !look(source, path).isDirectory()) continue;
     const entry = inspect(context, source, path);
     if (decision === 'keep') entries.push(entry);
     if (entry.type === 'file') continue;
@@ -114,6 +119,14 @@ function namesIn(directory: string, prefix: string): string[] {
   }
 }
 
+// a name that is no UTF-8 reads with U+FFFD in it; so does a file that is truly called so
+function refuseOtherEncodings(location: string, path: string): void {
+  const name = basename(location);
+  const isOther = (bytes: Buffer): boolean => !isUtf8(bytes) && bytes.toString() === name;
+  if (!name.includes('\uFFFD') || !readdirSync(dirname(location), { encoding: 'buffer' }).some(isOther)) return;
+  throw new KitError('PATH_UNSUPPORTED', `${path} cannot be packed: its name is not UTF-8`, { hint: 'rename it' });
+}
+
 // the real path of a directory, refused when it is one that we are already in
 function descend(context: PackContext, entry: WalkEntry, trail: string[]): string {
   if (trail.includes(entry.source)) {
@@ -129,18 +142,12 @@ function inspect(context: PackContext, location: string, path: string): WalkEntr
   const reason = unsafeReason(path);
   if (reason !== undefined)
     throw new KitError('PATH_UNSUPPORTED', `${JSON.stringify(path)} cannot be packed: its name ${reason}`, { hint: 'rename it' });
+  refuseOtherEncodings(location, path);
   let source = location;
-  let stats: BigIntStats;
-  try {
-    stats = lstatSync(location, { bigint: true });
-  } catch (error) {
-    if (path.includes('\uFFFD'))
-      throw new KitError('PATH_UNSUPPORTED', `${path} cannot be packed: its name is not UTF-8`, { hint: 'rename it' });
-    throw asPathError(error, path);
-  }
+  let stats = look(location, path);
   if (stats.isSymbolicLink()) {
     source = resolveLink(context, location, path);
-    stats = statSync(source, { bigint: true });
+    stats = look(source, path);
   }
   const type = stats.isFile() ? 'file' : stats.isDirectory() ? 'directory' : undefined;
   if (type === undefined) {
@@ -150,6 +157,14 @@ function inspect(context: PackContext, location: string, path: string): WalkEntr
   }
   const size = type === 'file' ? Number(stats.size) : 0;
   return { path, type, mode: Number(stats.mode & 0o7777n), size, source, stamp: stampOf(stats) };
+}
+
+function look(location: string, path: string): BigIntStats {
+  try {
+    return lstatSync(location, { bigint: true });
+  } catch (error) {
+    throw asPathError(error, path);
+  }
 }
 
 function kindOf(stats: BigIntStats): string {

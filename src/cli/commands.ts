@@ -28,6 +28,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'inspect', summary: 'Show manifest and Kitfile of a ModelKit as JSON', load: () => import('./commands/inspect.ts') },
   { name: 'info', summary: 'Show the Kitfile of a ModelKit', load: () => import('./commands/info.ts') },
   { name: 'diff', summary: 'Compare two ModelKits', load: () => import('./commands/diff.ts') },
+  { name: 'verify', summary: 'Prove that a ModelKit was signed with a key', load: () => import('./commands/verify.ts') },
   { name: 'remove', summary: 'Remove ModelKits from local storage or a registry', load: () => import('./commands/remove.ts') },
   { name: 'login', summary: 'Log in to a registry', load: () => import('./commands/login.ts') },
   { name: 'logout', summary: 'Log out from a registry', load: () => import('./commands/logout.ts') },

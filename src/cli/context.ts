@@ -1,4 +1,4 @@
-import { createKit, type Kit } from '../index.ts';
+import { createKit, type Kit } from '../operations/kit.ts';
 import type { CallOptions } from '../events.ts';
 import type { GlobalFlags } from './options/global.ts';
 import { type KitFlags, kitOptions } from './options/network.ts';

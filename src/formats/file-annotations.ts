@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Annotations, type Descriptor } from '../oci/descriptor.ts';
 import { ANNOTATION } from '../oci/media-types.ts';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Compression } from '../blobs/compress.ts';
 import { KitError } from '../errors.ts';
 import { readKitfileJson } from '../kitfile/read-json.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { KitError } from '../errors.ts';
 import type { Annotations, Descriptor } from './descriptor.ts';
 import { type Digest, isDigest } from './digest.ts';

@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { KitError } from '../errors.ts';
-import { createRegistryClient, type RegistryClient } from '../registry/client.ts';
+import type { RegistryClient } from '../registry/client.ts';
 import type { NetworkOptions } from '../registry/options.ts';
 import { openStore, type Store } from '../targets/store.ts';
 
@@ -22,7 +22,8 @@ export interface Kit {
   readonly env: Environment;
   readonly concurrency: number;
   readonly network: NetworkOptions;
-  readonly registry: RegistryClient;
+  /** Loaded when first asked for: much of what is done needs no network. */
+  registry(): Promise<RegistryClient>;
   store(): Promise<Store>;
   /** Closes connections, so that the process can end. */
   close(): Promise<void>;
@@ -35,18 +36,18 @@ export function createKit(options: KitOptions = {}): Kit {
   if (!Number.isInteger(concurrency) || concurrency < 1)
     throw new KitError('USAGE', `invalid argument for concurrency (${concurrency}): must be at least 1`);
   let store: Promise<Store> | undefined;
-  let registry: RegistryClient | undefined;
+  let registry: Promise<RegistryClient> | undefined;
   const network: NetworkOptions = { ...options.network, env, home };
   return {
     home,
     env,
     concurrency,
     network,
-    get registry() {
-      return (registry ??= createRegistryClient(network));
-    },
+    registry: () => (registry ??= import('../registry/client.ts').then(({ createRegistryClient }) => createRegistryClient(network))),
     store: () => (store ??= openStore(home)),
-    close: async () => await registry?.close(),
+    close: async () => {
+      await (await registry)?.close();
+    },
   };
 }
 

@@ -56,7 +56,7 @@ export async function listLocation(kit: Kit, location: Location, call: CallOptio
     );
   }
   const { reference } = location;
-  const target = openRemote(kit, reference);
+  const target = await openRemote(kit, reference);
   const wanted = reference.digest === undefined ? reference.tags : [reference.digest];
   const tags = wanted.length > 0 ? [...wanted] : await tagsOf(target, call);
   return await listTags(target, reference.repository, tags, kit, call, wanted.length > 0);

@@ -1,6 +1,5 @@
 import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
-import { createRegistryClient } from '../registry/client.ts';
 import type { Credential } from '../registry/credential.ts';
 import { deleteCredential, saveCredential } from '../registry/credentials.ts';
 import { parseReference } from '../oci/reference.ts';
@@ -17,6 +16,7 @@ export interface LoginArguments {
 export async function login(kit: Kit, { registry, username, password }: LoginArguments, call: CallOptions = {}): Promise<void> {
   checkHost(registry);
   const credential: Credential = username === undefined || username === '' ? { identityToken: password } : { username, password };
+  const { createRegistryClient } = await import('../registry/client.ts');
   const client = createRegistryClient({ ...kit.network, credentials: { [registry]: credential } });
   try {
     await client.ping(registry, call);

@@ -2,7 +2,6 @@ import { KitError } from '../errors.ts';
 import { formatLocation, type Location, type Reference, referenceTarget, repositoryName } from '../oci/reference.ts';
 import { openArchive } from '../targets/archive.ts';
 import { openLayout } from '../targets/layout.ts';
-import { remoteRepository } from '../targets/remote.ts';
 import type { ReadTarget, Target } from '../targets/types.ts';
 import type { CallOptions } from '../events.ts';
 import { isKitError } from '../errors.ts';
@@ -30,7 +29,7 @@ export async function openSource(kit: Kit, location: Location, lookup: Lookup, c
   }
   const { reference } = location;
   const wanted = referenceTarget(reference);
-  if (lookup === 'remote') return { target: openRemote(kit, reference), reference: wanted, name, isLocal: false };
+  if (lookup === 'remote') return { target: await openRemote(kit, reference), reference: wanted, name, isLocal: false };
   const local = (await kit.store()).repository(repositoryName(reference));
   try {
     await local.resolve(wanted, call);
@@ -38,7 +37,7 @@ export async function openSource(kit: Kit, location: Location, lookup: Lookup, c
   } catch (error) {
     if (!isKitError(error, 'REFERENCE_NOT_FOUND')) throw error;
     if (lookup === 'local-first' && reference.registry !== undefined)
-      return { target: openRemote(kit, reference), reference: wanted, name, isLocal: false };
+      return { target: await openRemote(kit, reference), reference: wanted, name, isLocal: false };
     throw notFound(name, reference, error);
   }
 }
@@ -52,14 +51,15 @@ function notFound(name: string, reference: Reference, cause: unknown): KitError 
 }
 
 /** A repository in a registry. @throws KitError REFERENCE_INVALID when the reference names none */
-export function openRemote(kit: Kit, reference: Reference): Target {
+export async function openRemote(kit: Kit, reference: Reference): Promise<Target> {
   const { registry, repository } = reference;
   if (registry === undefined) {
     throw new KitError('REFERENCE_INVALID', `${repository || (reference.digest ?? '')}: a registry is required`, {
       hint: `write REGISTRY/${repository || 'REPOSITORY'}:TAG, for example \`localhost:5000/${repository || 'model'}:latest\``,
     });
   }
-  return remoteRepository(kit.registry, registry, repository);
+  const { remoteRepository } = await import('../targets/remote.ts');
+  return remoteRepository(await kit.registry(), registry, repository);
 }
 
 /** A location opened for writing; `close` makes an archive final. */
@@ -89,7 +89,7 @@ export async function openDestination(kit: Kit, location: Location, where: 'loca
       const { reference } = location;
       if (reference.digest !== undefined)
         throw new KitError('REFERENCE_INVALID', `${name}: a digest cannot be chosen for what is written`, { hint: 'give a tag instead' });
-      const target = where === 'remote' ? openRemote(kit, reference) : (await kit.store()).repository(repositoryName(reference));
+      const target = where === 'remote' ? await openRemote(kit, reference) : (await kit.store()).repository(repositoryName(reference));
       return { target, tags: reference.tags, name, registry: reference.registry, close: nothingToClose };
     }
   }

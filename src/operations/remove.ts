@@ -2,7 +2,9 @@ import { isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { Digest } from '../oci/digest.ts';
 import { formatReference, type Reference, repositoryName } from '../oci/reference.ts';
+import { runAll } from '../targets/run-all.ts';
 import type { Store } from '../targets/store.ts';
+import type { Target } from '../targets/types.ts';
 import type { Kit } from './kit.ts';
 import { openRemote } from './open-location.ts';
 
@@ -92,15 +94,54 @@ export async function removeAll(kit: Kit, { force = false }: { force?: boolean }
   return { removed, failed: [], bytes };
 }
 
-/** Deletes manifests in a registry. @throws KitError UNSUPPORTED where the registry does not allow it */
+/**
+ * Removes from a registry: the tag where the manifest has others, else the manifest.
+ * @throws KitError UNSUPPORTED where the registry does not allow it, or could only delete the other tags too
+ */
 export async function removeRemote(kit: Kit, reference: Reference, call: CallOptions = {}): Promise<RemoveResult> {
-  const target = openRemote(kit, reference);
-  const result = await forEach(reference, async (one) => {
-    const manifest = await target.resolve(one.digest ?? (one.tags[0] as string), call);
+  const target = await openRemote(kit, reference);
+  const result = await forEach(reference, async (one) => await removeOneRemote(target, one, call));
+  return { ...result, bytes: 0 };
+}
+
+async function removeOneRemote(target: Target, reference: Reference, call: CallOptions): Promise<Removed> {
+  const name = formatReference(reference);
+  const tag = reference.digest === undefined ? (reference.tags[0] as string) : undefined;
+  const manifest = await target.resolve(reference.digest ?? (tag as string), call);
+  const others = tag === undefined ? [] : await otherTags(target, tag, manifest.digest, call);
+  if (tag === undefined || others.length === 0) {
     if (target.can.remove === undefined)
       throw new KitError('UNSUPPORTED', `Removing models is unsupported by registry ${reference.registry ?? ''}`);
     await target.can.remove(manifest, call);
-    return { reference: formatReference(one), digest: manifest.digest, outcome: 'removed' };
+    return { reference: name, digest: manifest.digest, outcome: 'removed' };
+  }
+  try {
+    if (target.can.untag === undefined) throw new KitError('UNSUPPORTED', `${target.name} cannot delete a tag`);
+    await target.can.untag(tag, call);
+  } catch (cause) {
+    if (!isKitError(cause, 'UNSUPPORTED')) throw cause;
+    throw new KitError(
+      'UNSUPPORTED',
+      `${name}: the registry cannot delete a tag alone, and ${manifest.digest} is also tagged ${others.join(', ')}`,
+      {
+        cause,
+        hint: `to delete it with all its tags: \`kit remove --remote ${target.name}@${manifest.digest}\``,
+      },
+    );
+  }
+  return { reference: name, digest: manifest.digest, outcome: 'untagged' };
+}
+
+async function otherTags(target: Target, tag: string, digest: Digest, call: CallOptions): Promise<string[]> {
+  if (target.can.tags === undefined) return [];
+  const tags = (await Array.fromAsync(target.can.tags(call))).filter((other) => other !== tag);
+  const same: string[] = [];
+  await runAll(tags, 5, call.signal, async (other, signal) => {
+    const found = await target.resolve(other, { ...call, signal }).catch((error: unknown) => {
+      if (isKitError(error, 'REFERENCE_NOT_FOUND')) return undefined;
+      throw error;
+    });
+    if (found?.digest === digest) same.push(other);
   });
-  return { ...result, bytes: 0 };
+  return same.toSorted();
 }

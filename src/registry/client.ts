@@ -9,6 +9,7 @@ import { RegistryHttp } from './http.ts';
 import { listRepositories, listTags } from './listing.ts';
 import { deleteManifest, deleteTag, type FetchedManifest, fetchManifest, hasManifest, putManifest, resolveManifest } from './manifests.ts';
 import type { NetworkOptions } from './options.ts';
+import { listReferrers } from './referrers.ts';
 import { uploadBlob } from './upload.ts';
 import { mountBlob } from './upload-session.ts';
 
@@ -128,5 +129,10 @@ export class RepositoryClient {
 
   tags(call: CallOptions = {}): AsyncIterable<string> {
     return listTags(this.#context, call);
+  }
+
+  /** By the referrers API, or by the fallback tag where there is none. */
+  referrers(subject: Digest, call: CallOptions = {}): AsyncIterable<Descriptor> {
+    return listReferrers(this.#context, subject, call);
   }
 }

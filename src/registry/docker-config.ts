@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { KitError } from '../errors.ts';
 import { type Credential, credentialKey, isDockerHub } from './credential.ts';
 

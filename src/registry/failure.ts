@@ -41,7 +41,10 @@ export async function registryFailure(exchange: FailedExchange, response: Transp
   const { method, url, subject } = exchange;
   const { status } = response;
   const diagnosis = diagnose(await readHead(response.body, MAX_ERROR_BYTES), response.header('content-type'));
-  const { code, message, ...options } = judge(status, diagnosis, exchange);
+  const lacksScope = /\binsufficient_scope\b/.test(response.header('www-authenticate') ?? '');
+  // a token for known credentials that is too weak: other credentials of the same account would not help
+  const meaning = status === 401 && lacksScope && exchange.isAuthenticated ? 403 : status;
+  const { code, message, ...options } = judge(meaning, diagnosis, exchange);
   const said = [diagnosis.code, diagnosis.text].filter((part) => part !== '').join(': ');
   const text = `${subject.name}: ${message} (${method} ${redactUrl(url)}: ${status}${said === '' ? '' : ` ${said}`})`;
   if (!TRANSIENT.has(status)) return new KitError(code, text, options);

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import { readLimited } from './body.ts';

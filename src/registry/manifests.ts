@@ -82,14 +82,18 @@ export async function putManifest(
   bytes: Uint8Array,
   call: CallOptions,
 ): Promise<void> {
+  const request = manifestRequest(context, 'PUT', reference, call);
   const response = await context.http.request({
-    ...manifestRequest(context, 'PUT', reference, call),
+    ...request,
     ...writing(context, call),
     headers: { 'content-type': mediaType, 'content-length': String(bytes.byteLength) },
     body: () => bytes,
     accept: [200, 201, 202],
   });
   await response.discard();
+  // a registry that rewrites manifests would leave a tag on content that nobody has signed
+  const stored = announcedDigest(response, request.subject.name);
+  if (stored !== undefined) checkDigest(bytes, stored, request.subject.name);
 }
 
 /** DELETE of a manifest by digest, and with it of its tags. @throws KitError UNSUPPORTED | REFERENCE_NOT_FOUND */

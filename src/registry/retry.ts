@@ -46,7 +46,8 @@ export function retryDelay(number: number, retryAfterMs: number | undefined, ran
 export function parseRetryAfter(value: string | undefined, now: number = Date.now()): number | undefined {
   if (value === undefined) return undefined;
   if (/^\d{1,9}$/.test(value.trim())) return Number(value) * 1000;
-  const date = Date.parse(value);
+  // Date.parse takes far more than HTTP dates, `-5` for example
+  const date = /^[A-Z][a-z]{2,8},? .*GMT$/.test(value.trim()) ? Date.parse(value) : Number.NaN;
   return Number.isNaN(date) ? undefined : Math.max(0, date - now);
 }
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { KitError } from '../errors.ts';
 import { readHead, readLimited } from './body.ts';
 import type { Challenge } from './challenge.ts';

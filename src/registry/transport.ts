@@ -60,6 +60,8 @@ export class Transport {
         // undici takes any async iterable, its types only know streams
         body: (request.body ?? null) as Uint8Array | null,
         signal: signal ?? null,
+        // undici would close the connection after each HEAD
+        reset: false,
         headersTimeout: request.isPatient === true ? PATIENT_TIMEOUT_MS : ANSWER_TIMEOUT_MS,
         bodyTimeout: ANSWER_TIMEOUT_MS,
       });

@@ -14,7 +14,7 @@ import { BlobDirectory } from './blob-directory.ts';
 import { IndexedTarget } from './indexed-target.ts';
 import { withPath } from './io-error.ts';
 import { checkLayoutMarker, EMPTY_INDEX, LAYOUT_MARKER, parseLayoutIndex, serializeIndex } from './layout-index.ts';
-import { temporaryName } from './temporary-name.ts';
+import { sweepTemporary, temporaryName } from './temporary-name.ts';
 
 const MAX_INDEX_BYTES = 64 * 1024 * 1024;
 /** Two zero blocks end a tar file. */
@@ -76,6 +76,7 @@ export class Archive extends IndexedTarget implements AsyncDisposable {
   async commit(options: CallOptions = {}): Promise<void> {
     await this.#state.write(options);
     await this.#state.discard();
+    await sweepTemporary(dirname(this.file), `.${basename(this.file)}.`);
   }
 
   /** Forgets what was pushed since the archive was opened. */

@@ -7,7 +7,7 @@ import type { Index, Manifest } from '../oci/manifest.ts';
 import { ANNOTATION } from '../oci/media-types.ts';
 import { type CopyPlan, planCopy } from './copy-plan.ts';
 import { runAll } from './run-all.ts';
-import type { Capabilities, ReadTarget, Target } from './types.ts';
+import type { ReadTarget, Target } from './types.ts';
 
 export interface CopyOptions extends CallOptions {
   /** Blobs at a time; 5 unless told. */
@@ -52,14 +52,9 @@ export async function copyGraph(src: ReadTarget, root: Descriptor, dst: Target, 
   await copyPlanned(src, root, dst, options);
 }
 
-interface Leasing {
-  readonly lease?: (options?: CallOptions) => Promise<AsyncDisposable>;
-}
-
 /** A store whose garbage others may collect is asked to keep what is found or put there until it is listed. */
 async function leaseOf(dst: Target, options: CallOptions): Promise<AsyncDisposable | undefined> {
-  const can: Capabilities & Leasing = dst.can;
-  return await from('destination', async () => await can.lease?.(options));
+  return await from('destination', async () => await dst.can.lease?.(options));
 }
 
 async function copyPlanned(src: ReadTarget, root: Descriptor, dst: Target, options: CopyOptions): Promise<CopyPlan> {

@@ -5,7 +5,9 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import { type Digest, isDigest } from '../oci/digest.ts';
 import { childrenOf, sniffManifestType } from '../oci/manifest.ts';
 import { ANNOTATION, isIndexType, isManifestLike, MAX_METADATA_BYTES, MEDIA_TYPE } from '../oci/media-types.ts';
+import { referrersTag } from '../oci/referrers-tag.ts';
 import * as layoutIndex from './layout-index.ts';
+import { localReferrers } from './local-referrers.ts';
 import { fetchMetadata } from './manifest-bytes.ts';
 import type { Capabilities, FetchOptions, Target } from './types.ts';
 
@@ -44,6 +46,7 @@ export class IndexedTarget implements Target {
     this.can = {
       pushUnhashed: async (mediaType, source, options) => await this.#pushUnhashed(mediaType, source, options),
       tags: () => this.#tags(),
+      referrers: (subject, options) => this.#referrers(subject, options),
       untag: async (tag, options) => {
         await this.#untag(tag, options);
       },
@@ -114,6 +117,12 @@ export class IndexedTarget implements Target {
 
   async *#tags(): AsyncGenerator<string> {
     yield* layoutIndex.tagsOf(await this.entries());
+  }
+
+  async *#referrers(subject: Descriptor, options?: CallOptions): AsyncGenerator<Descriptor> {
+    const manifests = await this.entries();
+    const fallback = layoutIndex.findEntry(manifests, referrersTag(subject.digest));
+    yield* localReferrers(this, { manifests, fallbacks: fallback === undefined ? [] : [fallback] }, subject.digest, options);
   }
 
   async #untag(tag: string, options: CallOptions = {}): Promise<void> {

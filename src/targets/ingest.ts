@@ -13,7 +13,7 @@ const READ_BYTES = 1024 * 1024;
 const SHARED = /^sha(?:256|512)-[0-9a-f]+\.partial$/;
 
 /** A file in ingest/ that holds what it should, to be renamed by the receiver. */
-export interface Ingested {
+interface Ingested {
   readonly path: string;
   readonly digest: Digest;
   readonly size: number;
@@ -59,6 +59,8 @@ export class Ingest {
       const path = join(this.#directory, name);
       if (/\.(?:damaged|garbage)$/.test(name)) await unlink(path).catch(() => undefined);
       if (partials && SHARED.test(name)) await unlinkUnclaimed(path);
+      // taking it breaks it where its process is dead
+      if (/\.lock(?:\.[0-9a-f]+)*$/.test(name)) await (await tryLock(path))?.release();
     }
   }
 

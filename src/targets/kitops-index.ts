@@ -1,6 +1,6 @@
 import { readdir, readFile, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { KitError } from '../errors.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { compareBytes, stringifyLikeGo } from '../oci/json.ts';
@@ -28,7 +28,7 @@ export function toKitopsName(repository: string): string {
   return /[.:[]/.test(first) ? repository : `localhost/${repository}`;
 }
 
-export function fromKitopsName(name: string): string {
+function fromKitopsName(name: string): string {
   return name.startsWith('localhost/') ? name.slice('localhost/'.length) : name;
 }
 

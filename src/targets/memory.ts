@@ -5,6 +5,8 @@ import type { CallOptions } from '../events.ts';
 import { describe, type Descriptor } from '../oci/descriptor.ts';
 import { type Digest, isDigest } from '../oci/digest.ts';
 import { isManifestLike } from '../oci/media-types.ts';
+import { referrersTag } from '../oci/referrers-tag.ts';
+import { localReferrers } from './local-referrers.ts';
 import type { Capabilities, FetchOptions, Target } from './types.ts';
 
 /** Larger content belongs on disk. */
@@ -23,6 +25,7 @@ export class MemoryTarget implements Target {
     this.can = {
       pushUnhashed: async (mediaType, source, options) => await this.#pushUnhashed(mediaType, source, options),
       tags: () => this.#listTags(),
+      referrers: (subject, options) => this.#referrers(subject, options),
       untag: async (tag) => {
         if (!this.#tags.delete(tag)) throw this.#notFound(tag);
         await Promise.resolve();
@@ -90,6 +93,12 @@ export class MemoryTarget implements Target {
 
   async *#listTags(): AsyncGenerator<string> {
     yield* await Promise.resolve([...this.#tags.keys()]);
+  }
+
+  #referrers(subject: Descriptor, options?: CallOptions): AsyncIterable<Descriptor> {
+    const fallback = this.#tags.get(referrersTag(subject.digest));
+    const listed = { manifests: this.#manifests.values(), fallbacks: fallback === undefined ? [] : [fallback] };
+    return localReferrers(this, listed, subject.digest, options);
   }
 
   async #remove(manifest: Descriptor): Promise<void> {

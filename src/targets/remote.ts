@@ -23,6 +23,7 @@ export class RemoteRepository implements Target {
     this.can = {
       mount: (blob, from, options) => repository.mountBlob(blob, from, options),
       tags: (options) => repository.tags(options),
+      referrers: ({ digest }, options) => repository.referrers(digest, options),
       untag: (tag, options) => repository.deleteTag(tag, options),
       remove: (manifest, options) => repository.deleteManifest(manifest.digest, options),
     };

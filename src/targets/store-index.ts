@@ -14,7 +14,7 @@ import type { Index } from '../oci/manifest.ts';
  * On the entries that this program wrote to the store's index.json: the reference it wrote them for, `REPOSITORY:TAG`, or
  * `REPOSITORY` for a manifest without a tag. An entry whose `ref.name` differs was changed by another tool.
  */
-export const STORE_REFERENCE = 'dev.ocikit.repository';
+const STORE_REFERENCE = 'dev.ocikit.repository';
 /** `true` on entries of ours that are not in the KitOps files. */
 const INDEX_ONLY = 'dev.ocikit.index-only';
 

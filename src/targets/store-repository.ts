@@ -4,6 +4,8 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import { isDigest } from '../oci/digest.ts';
 import { childrenOf } from '../oci/manifest.ts';
 import { isIndexType, isManifestLike } from '../oci/media-types.ts';
+import { referrersTag } from '../oci/referrers-tag.ts';
+import { localReferrers } from './local-referrers.ts';
 import { fetchMetadata } from './manifest-bytes.ts';
 import { addManifest, findManifest, notInStore, removeManifests, type RepositoryIndex, tagsOn } from './repository-index.ts';
 import type { Store } from './store.ts';
@@ -13,7 +15,7 @@ import type { Capabilities, FetchOptions, Target } from './types.ts';
 /** One repository of the store. Blobs are shared by all of them; manifests belong to those that list them. */
 export class StoreRepository implements Target {
   readonly name: string;
-  readonly can: Capabilities & { readonly lease: (options?: CallOptions) => Promise<AsyncDisposable> };
+  readonly can: Capabilities & Required<Pick<Capabilities, 'lease'>>;
   readonly #store: Store;
   readonly #anywhere: boolean;
   #leases = 0;
@@ -25,6 +27,7 @@ export class StoreRepository implements Target {
     this.can = {
       pushUnhashed: async (mediaType, source, options) => await this.#pushUnhashed(mediaType, source, options),
       tags: () => this.#tags(),
+      referrers: (subject, options) => this.#referrers(subject, options),
       untag: async (tag, options) => {
         await store.untag(this.name, tag, options);
       },
@@ -80,6 +83,14 @@ export class StoreRepository implements Target {
 
   async *#tags(): AsyncGenerator<string> {
     yield* (await this.#content()).tags.keys();
+  }
+
+  async *#referrers({ digest }: Descriptor, options?: CallOptions): AsyncGenerator<Descriptor> {
+    const index = await this.#store.read();
+    const contents = this.#anywhere ? [...index.repositories.values()] : [repositoryOf(index, this.name)];
+    const manifests = [...contents.flatMap((content) => content.manifests), ...(this.#anywhere ? index.others : [])];
+    const fallbacks = contents.map((content) => content.tags.get(referrersTag(digest))).filter((found) => found !== undefined);
+    yield* localReferrers(this, { manifests, fallbacks }, digest, options);
   }
 
   async #list(blob: Descriptor, options: CallOptions): Promise<void> {

@@ -11,13 +11,16 @@ export function temporaryName(): string {
   return `${process.pid}-${place()}-${randomBytes(6).toString('hex')}`;
 }
 
-/** Deletes the temporary files of dead processes; of processes that cannot be seen from here, those a day old. */
-export async function sweepTemporary(directory: string): Promise<void> {
+/**
+ * Deletes the temporary files of dead processes; of processes that cannot be seen from here, those a day old.
+ * Only names that start with `prefix`.
+ */
+export async function sweepTemporary(directory: string, prefix = ''): Promise<void> {
   const names = await readdir(directory).catch((): string[] => []);
   for (const name of names) {
     const path = join(directory, name);
     const [, pid, where] = NAME.exec(name) ?? [];
-    if (pid === undefined) continue;
+    if (pid === undefined || !name.startsWith(prefix)) continue;
     const isDead = where === place() ? isRunning({ ...ownIdentity(), pid: Number(pid), started: '' }) === false : await isOld(path);
     if (isDead) await rm(path, { recursive: true, force: true }).catch(() => undefined);
   }

@@ -14,6 +14,8 @@ export interface Capabilities {
   readonly mount?: (blob: Descriptor, fromRepository: string, options?: CallOptions) => Promise<boolean>;
   /** All tags. */
   readonly tags?: (options?: CallOptions) => AsyncIterable<string>;
+  /** Manifests that name `subject` as theirs: signatures, attestations, SBOMs. Listed is not verified. */
+  readonly referrers?: (subject: Descriptor, options?: CallOptions) => AsyncIterable<Descriptor>;
   /** Takes the tag away; the manifest stays. */
   readonly untag?: (tag: string, options?: CallOptions) => Promise<void>;
   /** Deletes a manifest and every tag on it. */

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe as suite, expect, test } from 'vitest';
 import { type BlobSource, type Bytes, bytesSource } from '../../src/blobs/source.ts';
 import { type ErrorCode, KitError } from '../../src/errors.ts';
 import { type Descriptor, describe } from '../../src/oci/descriptor.ts';
-import { type Digest, digestOf } from '../../src/oci/digest.ts';
+import { digestOf } from '../../src/oci/digest.ts';
 import { MEDIA_TYPE } from '../../src/oci/media-types.ts';
 import type { Target } from '../../src/targets/types.ts';
 
@@ -237,8 +237,8 @@ function capabilities(targetOf: () => Target, pushManifest: () => Promise<{ mani
   test('can.tags lists each tag once', async (context) => {
     const target = targetOf();
     const tags = target.can.tags ?? context.skip();
-    expect(await Array.fromAsync(tags())).toEqual([]);
     const { manifest } = await pushManifest();
+    expect(await Array.fromAsync(tags())).toEqual([]);
     for (const tag of ['v1', 'v2', 'v1']) await target.tag(manifest, tag);
     expect((await Array.fromAsync(tags())).toSorted()).toEqual(['v1', 'v2']);
   });
@@ -281,12 +281,12 @@ function capabilities(targetOf: () => Target, pushManifest: () => Promise<{ mani
   });
 }
 
-export async function collect(bytes: Bytes): Promise<Buffer> {
+async function collect(bytes: Bytes): Promise<Buffer> {
   return Buffer.concat(await Array.fromAsync(bytes));
 }
 
 /** Serves `bytes` in chunks of `length`, from any start, as a network does. */
-export function chunkedSource(bytes: Buffer, length: number): BlobSource {
+function chunkedSource(bytes: Buffer, length: number): BlobSource {
   return {
     size: bytes.length,
     async *open(range) {
@@ -298,7 +298,7 @@ export function chunkedSource(bytes: Buffer, length: number): BlobSource {
   };
 }
 
-export async function expectCode(work: Promise<unknown>, ...codes: ErrorCode[]): Promise<void> {
+async function expectCode(work: Promise<unknown>, ...codes: ErrorCode[]): Promise<void> {
   const error: unknown = await work.then(
     () => undefined,
     (reason: unknown) => reason,
@@ -306,6 +306,3 @@ export async function expectCode(work: Promise<unknown>, ...codes: ErrorCode[]):
   expect(error, `an error with code ${codes.join(' or ')}`).toBeInstanceOf(KitError);
   expect(codes).toContain((error as KitError).code);
 }
-
-/** A digest that no content has. */
-export const NO_DIGEST: Digest = `sha256:${'0'.repeat(64)}`;

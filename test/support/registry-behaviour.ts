@@ -39,6 +39,8 @@ export interface Behaviour {
   shortenChunks: number[];
   /** PUT of a larger blob body is answered with 413. */
   maxPut: number;
+  /** Bodies of uploads are not read before it resolves. */
+  uploadGate: Promise<void> | undefined;
   /** False: cross-repository mounts fall back to an upload session. */
   mounts: boolean;
   /** What DELETE of a manifest may name. */
@@ -65,6 +67,7 @@ export function defaultBehaviour(): Behaviour {
     chunkMinimum: undefined,
     shortenChunks: [],
     maxPut: Number.POSITIVE_INFINITY,
+    uploadGate: undefined,
     mounts: true,
     deletes: 'any',
     tagPageSize: 1000,

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
 import { isDigest, type Digest } from '../../src/oci/digest.ts';
 import type { Exchange } from './registry.ts';
 import { fail } from './registry-reply.ts';
@@ -59,9 +60,15 @@ async function sendBlob({ registry, request, response, entry }: Exchange, digest
       response.write(part, () => response.destroy());
       return;
     }
-    if (!response.write(part)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+    if (!response.write(part)) await drained(response);
   }
   response.end();
+}
+
+async function drained(response: ServerResponse): Promise<void> {
+  const done = new AbortController();
+  await Promise.race(['drain', 'close'].map((event) => once(response, event, { signal: done.signal })));
+  done.abort();
 }
 
 /** POST, PATCH, PUT, GET and DELETE of upload sessions. */
@@ -122,6 +129,7 @@ async function finishUpload(exchange: Exchange, upload: Upload): Promise<void> {
 }
 
 async function receive({ registry, request, entry }: Exchange, upload: Upload, keep = Number.POSITIVE_INFINITY): Promise<void> {
+  await registry.behaviour.uploadGate;
   let kept = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     entry.received += chunk.byteLength;

@@ -55,7 +55,7 @@ async function putManifest(exchange: Exchange, repository: string, reference: st
   response
     .writeHead(201, {
       Location: `${registry.url}/v2/${repository}/manifests/${digest}`,
-      'Docker-Content-Digest': digest,
+      'Docker-Content-Digest': registry.behaviour.wrongDigestHeader ? OTHER_DIGEST : digest,
       'Content-Length': '0',
       ...(subject !== undefined && registry.behaviour.referrers ? { 'OCI-Subject': subject.digest } : {}),
     })

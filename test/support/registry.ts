@@ -27,6 +27,8 @@ export interface LoggedRequest {
   /** With the query. */
   readonly path: string;
   readonly headers: IncomingMessage['headers'];
+  /** Of the client: one connection has one. */
+  readonly port: number | undefined;
   /** Of the answer; 0 while there is none or when the connection was cut before one. */
   status: number;
   /** Bytes of request body that arrived. */
@@ -80,6 +82,7 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Test
         method: request.method ?? '',
         path: request.url ?? '',
         headers: request.headers,
+        port: request.socket.remotePort,
         status: 0,
         received: 0,
       };

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { diff, type DiffResult, type DiffSide } from '../../index.ts';
+import { diff, type DiffResult, type DiffSide } from '../../operations/diff.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { formatLocation, type Location, parseLocation } from '../../oci/reference.ts';
 import type { CliContext } from '../context.ts';

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { info, selectField } from '../../index.ts';
+import { info } from '../../operations/inspect.ts';
+import { selectField } from '../../operations/select-field.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';

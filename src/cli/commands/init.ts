@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { init } from '../../index.ts';
+import { init } from '../../operations/init.ts';
 import type { CliContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { ask } from '../prompt.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { inspect } from '../../index.ts';
+import { inspect } from '../../operations/inspect.ts';
 import { stringifyLikeGo } from '../../oci/json.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext } from '../context.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { type ListEntry, listLocal, listLocation } from '../../index.ts';
+import { type ListEntry, listLocal, listLocation } from '../../operations/list.ts';
 import { stringifyLikeGo } from '../../oci/json.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext } from '../context.ts';

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { text as readAll } from 'node:stream/consumers';
 import { KitError } from '../../errors.ts';
-import { login } from '../../index.ts';
+import { login } from '../../operations/login.ts';
 import type { CliContext } from '../context.ts';
 import { addNetworkOptions, type KitFlags } from '../options/network.ts';
 import { ask } from '../prompt.ts';

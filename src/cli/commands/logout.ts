@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { logout } from '../../index.ts';
+import { logout } from '../../operations/login.ts';
 import type { CliContext } from '../context.ts';
 
 export function register(command: Command, context: () => CliContext): void {

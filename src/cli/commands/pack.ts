@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { text as readAll } from 'node:stream/consumers';
 import { KitError } from '../../errors.ts';
-import { findKitfile, pack, type PackResult } from '../../index.ts';
+import { findKitfile } from '../../operations/read-kitfile.ts';
+import { pack, type PackResult } from '../../operations/pack.ts';
 import { COMPRESSIONS, type Compression } from '../../blobs/compress.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext } from '../context.ts';

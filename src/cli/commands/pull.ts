@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { pull } from '../../index.ts';
+import { pull } from '../../operations/transfer.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
-import { remove, removeAll, removeRemote, type RemoveResult } from '../../index.ts';
+import { remove, removeAll, removeRemote, type RemoveResult } from '../../operations/remove.ts';
 import { parseReference } from '../../oci/reference.ts';
 import type { CliContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';

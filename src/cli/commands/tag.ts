@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { tag } from '../../index.ts';
+import { tag } from '../../operations/tag.ts';
 import { parseReference } from '../../oci/reference.ts';
 import type { CliContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';

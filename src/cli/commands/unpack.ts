@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
-import { type Filter, type FilterType, parseFilter, unpack, type UnpackResult } from '../../index.ts';
+import { type Filter, type FilterType, parseFilter } from '../../operations/filter.ts';
+import { unpack, type UnpackResult } from '../../operations/unpack.ts';
 import { parseByteSize } from '../../oci/byte-size.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext } from '../context.ts';

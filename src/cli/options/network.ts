@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
-import type { KitOptions } from '../../index.ts';
+import type { KitOptions } from '../../operations/kit.ts';
 import type { GlobalFlags } from './global.ts';
 
 export interface KitFlags {

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import { assert, property, string } from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseChallenges } from '../../../src/registry/challenge.ts';
 
@@ -46,8 +46,8 @@ describe('WWW-Authenticate', () => {
   });
 
   test('quoted parameters survive, whatever they hold', () => {
-    fc.assert(
-      fc.property(fc.string({ unit: 'binary-ascii' }), (value) => {
+    assert(
+      property(string({ unit: 'binary-ascii' }), (value) => {
         const text = value.replaceAll(/[\r\n]/g, '');
         const quoted = text.replaceAll(/["\\]/g, '\\$&');
         expect(parse(`Basic realm="x", Bearer realm="${quoted}",service="s"`)).toEqual([
@@ -59,6 +59,10 @@ describe('WWW-Authenticate', () => {
   });
 
   test('any header is parsed to an end', () => {
-    fc.assert(fc.property(fc.string(), (header) => void parseChallenges(header)));
+    assert(
+      property(string(), (header) => {
+        expect(parseChallenges(header)).toBeInstanceOf(Array);
+      }),
+    );
   });
 });

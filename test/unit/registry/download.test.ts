@@ -5,6 +5,8 @@ import { addEmptyManifest, collect, connect, randomBlob } from '../../support/re
 import { startRegistry } from '../../support/registry.ts';
 
 const SIZE = 300_000;
+const credentials = (host: string) => ({ credentials: { [host]: { username: 'u', password: 'p' } } });
+const auth = { type: 'basic', username: 'u', password: 'p' } as const;
 
 async function withBlob(options: Parameters<typeof connect>[0] = {}) {
   const connection = await connect(options);
@@ -136,9 +138,6 @@ describe('a download that breaks', () => {
 });
 
 describe('redirects', () => {
-  const credentials = (host: string) => ({ credentials: { [host]: { username: 'u', password: 'p' } } });
-  const auth = { type: 'basic', username: 'u', password: 'p' } as const;
-
   test('to another origin are followed without credentials', async () => {
     const { target, registry } = await connect({ auth, behaviour: { redirectBlobs: 'foreign' } }, credentials);
     const { blob, bytes } = randomBlob(SIZE);

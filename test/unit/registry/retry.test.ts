@@ -5,6 +5,8 @@ import { parseRetryAfter, retryDelay, timerSleep, withRetry } from '../../../src
 import { TransientError } from '../../../src/registry/transient.ts';
 import { addEmptyManifest, collect, connect, randomBlob } from '../../support/registry-client.ts';
 
+const sleep = () => Promise.resolve();
+
 describe('delays', () => {
   test('grow exponentially within their jitter and stay below 30 s', () => {
     expect([1, 2, 3, 9].map((number) => retryDelay(number, undefined, () => 0))).toEqual([250, 500, 1000, 15_000]);
@@ -35,8 +37,6 @@ describe('delays', () => {
 });
 
 describe('withRetry', () => {
-  const sleep = () => Promise.resolve();
-
   test('gives up after three retries with the last error', async () => {
     let calls = 0;
     const attempt = () => Promise.reject(new TransientError('NETWORK', `failure ${++calls}`));
@@ -101,7 +101,7 @@ describe('requests', () => {
   test.each([400, 403, 404, 409, 500] as const)('%i is not retried', async (status) => {
     const { registry, target, delays } = await connect();
     registry.behaviour.faults.push({ status });
-    await expect(target.fetch(randomBlob(10).blob)).rejects.toThrowError();
+    await expect(target.fetch(randomBlob(10).blob)).rejects.toThrowError(`: ${status} `);
     expect(delays).toEqual([]);
     expect(registry.requests).toHaveLength(1);
   });

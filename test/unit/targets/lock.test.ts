@@ -1,26 +1,42 @@
-import { fork } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe as suite, expect, test } from 'vitest';
+import { breakAbandoned, type LockHolder } from '../../../src/targets/lock-file.ts';
 import { tryLock, withLock } from '../../../src/targets/lock.ts';
 import { ownIdentity } from '../../../src/targets/process-identity.ts';
 
 const script = new URL('lock-process.ts', import.meta.url);
 let directory: string;
 let lock: string;
+let children: ChildProcess[];
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'ocikit-lock-'));
   lock = join(directory, 'x.lock');
+  children = [];
 });
 afterEach(async () => {
+  for (const child of children.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null)) await kill(child);
   await rm(directory, { recursive: true });
 });
 
-async function exitOf(child: ReturnType<typeof fork>): Promise<unknown> {
+function start(...args: string[]): ChildProcess {
+  const child = fork(script, args);
+  children.push(child);
+  return child;
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  const exit = exitOf(child);
+  child.kill('SIGKILL');
+  await exit;
+}
+
+async function exitOf(child: ChildProcess): Promise<unknown> {
   const [code] = (await once(child, 'exit')) as unknown[];
   return code;
 }
@@ -51,28 +67,26 @@ test('the lock is given back when the work fails', async () => {
 test('one holder at a time across processes, also while all of them break the lock of a dead one', async () => {
   const counter = join(directory, 'counter');
   await writeFile(counter, '0');
-  const holder = fork(script, ['hold', lock]);
+  const holder = start('hold', lock);
   await once(holder, 'message');
-  holder.kill('SIGKILL');
-  await exitOf(holder);
+  await kill(holder);
   expect(await readFile(lock, 'utf8')).toContain(`"pid":${String(holder.pid)}`);
 
-  const children = Array.from({ length: 4 }, () => fork(script, ['count', lock, counter, '25']));
-  expect(await Promise.all(children.map(exitOf))).toEqual([0, 0, 0, 0]);
+  const counters = Array.from({ length: 4 }, () => start('count', lock, counter, '25'));
+  expect(await Promise.all(counters.map(exitOf))).toEqual([0, 0, 0, 0]);
   expect(await readFile(counter, 'utf8')).toBe('100');
   expect(await readdir(directory)).toEqual(['counter']);
 });
 
 test('STORE_BUSY names the holder', async () => {
-  const holder = fork(script, ['hold', lock]);
+  const holder = start('hold', lock);
   await once(holder, 'message');
   await expect(withLock(lock, async () => await Promise.resolve(), { timeoutMs: 30 })).rejects.toMatchObject({
     code: 'STORE_BUSY',
     message: expect.stringContaining(`process ${String(holder.pid)}`) as string,
   });
   expect(await tryLock(lock)).toBeUndefined();
-  holder.kill('SIGKILL');
-  await exitOf(holder);
+  await kill(holder);
   expect(await withLock(lock, async () => await Promise.resolve('mine'))).toBe('mine');
 });
 
@@ -123,4 +137,34 @@ test('a lock that was taken over is not given back by its former holder', async 
   expect(await readdir(directory)).toEqual(['x.lock']);
   await second?.release();
   expect(await readdir(directory)).toEqual([]);
+});
+
+suite('breaking an abandoned lock', () => {
+  const dead = { ...ownIdentity(), started: '1' };
+  const abandoned: LockHolder = { nonce: 'deaddeaddead0001', process: dead, modifiedMs: 0 };
+
+  test('leaves a lock that has taken its place', async () => {
+    const mine = await tryLock(lock);
+    await breakAbandoned(lock, abandoned);
+    expect(await readdir(directory)).toEqual(['x.lock']);
+    await mine?.release();
+  });
+
+  test('leaves it to the one process that has the right to', async () => {
+    await writeFile(lock, JSON.stringify({ ...dead, nonce: abandoned.nonce }));
+    const right = await tryLock(`${lock}.deaddeaddead`);
+    await breakAbandoned(lock, abandoned);
+    expect((await readdir(directory)).toSorted()).toEqual(['x.lock', 'x.lock.deaddeaddead']);
+    expect(await tryLock(lock)).toBeUndefined();
+    await right?.release();
+    await breakAbandoned(lock, abandoned);
+    expect(await readdir(directory)).toEqual([]);
+  });
+
+  test('goes on after the breaker was killed in turn', async () => {
+    await writeFile(lock, JSON.stringify({ ...dead, nonce: abandoned.nonce }));
+    await writeFile(`${lock}.deaddeaddead`, JSON.stringify({ ...dead, nonce: 'deaddeaddead0002' }));
+    expect(await withLock(lock, async () => await Promise.resolve('mine'))).toBe('mine');
+    expect(await readdir(directory)).toEqual([]);
+  });
 });

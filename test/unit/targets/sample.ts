@@ -3,7 +3,7 @@ import { describe, type Descriptor } from '../../../src/oci/descriptor.ts';
 import { MEDIA_TYPE } from '../../../src/oci/media-types.ts';
 import type { Target } from '../../../src/targets/types.ts';
 
-export const MODELKIT_CONFIG = 'application/vnd.kitops.modelkit.config.v1+json';
+const MODELKIT_CONFIG = 'application/vnd.kitops.modelkit.config.v1+json';
 const LAYER = 'application/vnd.kitops.modelkit.model.v1.tar';
 
 interface SampleOptions {

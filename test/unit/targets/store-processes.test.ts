@@ -1,24 +1,32 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { describe } from '../../../src/oci/descriptor.ts';
 import { digestOf } from '../../../src/oci/digest.ts';
-import { readFile } from 'node:fs/promises';
 import { openStore } from '../../../src/targets/store.ts';
 import { pushSample } from './sample.ts';
 
 const script = new URL('store-process.ts', import.meta.url);
 let home: string;
+let children: ChildProcess[];
 
 beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), 'ocikit-processes-'));
+  children = [];
 });
 afterEach(async () => {
+  for (const child of children.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null)) await kill(child);
   await rm(home, { recursive: true });
 });
+
+function start(...args: string[]): ChildProcess {
+  const child = fork(script, args);
+  children.push(child);
+  return child;
+}
 
 async function exitOf(child: ChildProcess): Promise<unknown> {
   const [code] = (await once(child, 'exit')) as unknown[];
@@ -33,8 +41,8 @@ async function kill(child: ChildProcess): Promise<void> {
 
 test('four processes that write to one store at the same time lose nothing', { timeout: 60_000 }, async () => {
   const names = ['a', 'b', 'c', 'd'];
-  const children = names.map((name) => fork(script, ['write', home, name, '25']));
-  expect(await Promise.all(children.map(exitOf))).toEqual([0, 0, 0, 0]);
+  const writers = names.map((name) => start('write', home, name, '25'));
+  expect(await Promise.all(writers.map(exitOf))).toEqual([0, 0, 0, 0]);
 
   const store = await openStore(home);
   const entries = await store.list();
@@ -56,7 +64,7 @@ test('garbage waits for a process that is adding blobs, and not for one that was
   const store = await openStore(home);
   const { manifest } = await pushSample(store.repository('tiny'), 'tiny');
   await store.remove('tiny', manifest.digest);
-  const busy = fork(script, ['lease', home]);
+  const busy = start('lease', home);
   await once(busy, 'message');
   const arriving = describe('application/octet-stream', Buffer.from('a blob that no manifest reaches yet'));
 
@@ -69,7 +77,7 @@ test('garbage waits for a process that is adding blobs, and not for one that was
 
 test('writers that are killed at any moment leave a store that works', { timeout: 60_000 }, async () => {
   for (const name of ['a', 'b', 'c', 'd', 'e', 'f']) {
-    const child = fork(script, ['write', home, name, '1000']);
+    const child = start('write', home, name, '1000');
     // killed somewhere in its second artifact or later: when is up to chance, the result must not be
     const store = await openStore(home);
     await expect

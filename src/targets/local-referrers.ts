@@ -1,0 +1,63 @@
+import { CODES, isKitError, KitError } from '../errors.ts';
+import type { CallOptions } from '../events.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { Digest } from '../oci/digest.ts';
+import { type Index, type Manifest, parseIndex, parseManifest } from '../oci/manifest.ts';
+import { isIndexType, isManifestLike } from '../oci/media-types.ts';
+import { fetchMetadata } from './manifest-bytes.ts';
+import type { ReadTarget } from './types.ts';
+
+export interface Listed {
+  /** Manifests that may have a subject. */
+  readonly manifests: Iterable<Descriptor>;
+  /** What stands under the fallback tag: an artifact from a registry without the referrers API brings such an index along. */
+  readonly fallbacks: readonly Descriptor[];
+}
+
+/**
+ * Of what a local target lists, the manifests whose own content names `subject`, described as the referrers API does (artifactType
+ * and annotations of the manifest; distribution spec, "Listing Referrers"). One that is missing or damaged names nothing.
+ */
+export async function* localReferrers(
+  from: Pick<ReadTarget, 'fetch'>,
+  { manifests, fallbacks }: Listed,
+  subject: Digest,
+  options: CallOptions = {},
+): AsyncGenerator<Descriptor, void, undefined> {
+  const seen = new Set<Digest>([subject]);
+  const below: Descriptor[] = [];
+  for (const index of fallbacks) below.push(...(await listedIn(from, index, options)));
+  for (const candidate of [...manifests, ...below]) {
+    if (seen.has(candidate.digest) || !isManifestLike(candidate.mediaType)) continue;
+    seen.add(candidate.digest);
+    const manifest = await readIfSound(from, candidate, options);
+    if (manifest?.subject?.digest === subject) yield described(candidate, manifest);
+  }
+}
+
+async function listedIn(from: Pick<ReadTarget, 'fetch'>, index: Descriptor, options: CallOptions): Promise<readonly Descriptor[]> {
+  // some tools have put the artifact itself under the tag of the index
+  if (!isIndexType(index.mediaType)) return [];
+  const content = await readIfSound(from, index, options);
+  return content !== undefined && 'manifests' in content ? content.manifests : [];
+}
+
+async function readIfSound(
+  from: Pick<ReadTarget, 'fetch'>,
+  descriptor: Descriptor,
+  options: CallOptions,
+): Promise<Manifest | Index | undefined> {
+  try {
+    const bytes = await fetchMetadata(from, descriptor, { signal: options.signal });
+    return isIndexType(descriptor.mediaType) ? parseIndex(bytes, descriptor.digest) : parseManifest(bytes, descriptor.digest);
+  } catch (error) {
+    if (isKitError(error, 'REFERENCE_NOT_FOUND') || (error instanceof KitError && CODES[error.code].exit === 'integrity')) return undefined;
+    throw error;
+  }
+}
+
+function described({ mediaType, digest, size }: Descriptor, manifest: Manifest | Index): Descriptor {
+  const artifactType = manifest.artifactType ?? ('config' in manifest ? manifest.config.mediaType : undefined);
+  const { annotations } = manifest;
+  return { mediaType, digest, size, ...(annotations && { annotations }), ...(artifactType !== undefined && { artifactType }) };
+}

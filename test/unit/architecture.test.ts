@@ -1,0 +1,82 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+const root = join(import.meta.dirname, '..', '..', 'src');
+
+/** Layers from the top: a file may import from its own folder and from layers further down. */
+const LAYERS: readonly (readonly string[])[] = [
+  ['cli'],
+  ['index'],
+  ['operations'],
+  ['formats', 'signing', 'server', 'targets'],
+  ['registry', 'blobs', 'kitfile'],
+  ['oci'],
+  ['errors', 'events'],
+];
+/** What may import a peer in its own layer, or types of one. */
+const PEERS: readonly string[] = ['signing -> targets'];
+const TYPE_PEERS: readonly string[] = ['registry -> blobs'];
+/** Packages and built-in modules that one folder keeps to itself. */
+const FENCES: Readonly<Record<string, string>> = {
+  commander: 'cli',
+  chalk: 'cli',
+  undici: 'registry',
+  sigstore: 'signing',
+  'node:zlib': 'blobs',
+  'tar-stream': 'blobs',
+  '@balena/dockerignore': 'blobs',
+  'js-yaml': 'kitfile',
+};
+
+interface Import {
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+  readonly isType: boolean;
+}
+
+const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+const folderOf = (path: string): string => (path.split('/')[0] ?? '').replace(/\.ts$/, '');
+const layerOf = (folder: string): number => LAYERS.findIndex((layer) => layer.includes(folder));
+
+const imports = files.flatMap((file): Import[] => {
+  const source = readFileSync(join(root, file), 'utf8');
+  const matches = source.matchAll(/^(?:import|export)\s+(type\s)?[^;]*?from\s+'([^']+)'|import\('([^']+)'\)/gms);
+  return [...matches].map(([, type, specifier, dynamic]) => {
+    const target = specifier ?? dynamic ?? '';
+    const to = target.startsWith('.') ? relative(root, join(root, dirname(file), target)) : target;
+    return { file, from: folderOf(file), to, isType: type !== undefined };
+  });
+});
+
+describe('imports go down only', () => {
+  test('every folder has its place', () => {
+    expect(files.map(folderOf).filter((folder) => layerOf(folder) === -1)).toEqual([]);
+    expect(imports.length).toBeGreaterThan(100);
+  });
+
+  test('no file imports upwards or sideways', () => {
+    const wrong = imports.filter(({ from, to, isType }) => {
+      if (!to.endsWith('.ts')) return false;
+      const [upper, lower] = [layerOf(from), layerOf(folderOf(to))];
+      const pair = `${from} -> ${folderOf(to)}`;
+      const isPeer = upper === lower && (PEERS.includes(pair) || (isType && TYPE_PEERS.includes(pair)));
+      // the two leaves of the tree know each other, and index is what cli is built on
+      return !(from === folderOf(to) || lower > upper || isPeer || lower === LAYERS.length - 1);
+    });
+    expect(wrong.map(({ file, to }) => `${file} imports ${to}`)).toEqual([]);
+  });
+
+  test('packages stay behind their fences', () => {
+    const wrong = imports.filter(({ from, to }) => FENCES[to] !== undefined && FENCES[to] !== from);
+    expect(wrong.map(({ file, to }) => `${file} imports ${to}`)).toEqual([]);
+  });
+
+  test('only the command line touches the terminal', () => {
+    const wrong = files.filter(
+      (file) => folderOf(file) !== 'cli' && /process\.(stdout|stderr|stdin|argv|exit)/.test(readFileSync(join(root, file), 'utf8')),
+    );
+    expect(wrong).toEqual([]);
+  });
+});

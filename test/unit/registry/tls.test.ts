@@ -1,0 +1,119 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { NetworkOptions } from '../../../src/registry/options.ts';
+import { connect, randomBlob } from '../../support/registry-client.ts';
+
+const https = (options: NetworkOptions) => () => ({ plainHttp: false, ...options });
+const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
+
+describe.skipIf(!hasOpenssl)('TLS', () => {
+  let directory: string;
+  let cert: string;
+  let key: string;
+  const path = (name: string) => join(directory, name);
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'tls-'));
+    // serves as authority, server and client certificate at once
+    const subject = ['-subj', '/CN=test registry', '-addext', 'subjectAltName=IP:127.0.0.1'];
+    const files = ['-keyout', path('key.pem'), '-out', path('cert.pem')];
+    const algorithm = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'];
+    spawnSync('openssl', ['req', '-x509', '-nodes', '-days', '2', ...algorithm, ...subject, ...files]);
+    [cert, key] = await Promise.all([readFile(path('cert.pem'), 'utf8'), readFile(path('key.pem'), 'utf8')]);
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+
+  test('an unknown authority is refused, with the ways out', async () => {
+    const { target, registry } = await connect({ tls: { cert, key } }, https({}));
+    await expect(target.has(randomBlob(1).blob)).rejects.toMatchObject({
+      code: 'TLS_FAILED',
+      message: expect.stringContaining(registry.host) as unknown,
+      hint: expect.stringMatching(/--tls-cert .*--tls-verify=false.*--plain-http/) as unknown,
+    });
+    expect(registry.requests).toEqual([]);
+  });
+
+  test('an authority from a file is trusted', async () => {
+    const { target } = await connect({ tls: { cert, key } }, https({ caFiles: [path('cert.pem')] }));
+    expect(await target.has(randomBlob(1).blob)).toBe(false);
+  });
+
+  test('the check can be skipped', async () => {
+    const { target } = await connect({ tls: { cert, key } }, https({ tlsVerify: false }));
+    expect(await target.has(randomBlob(1).blob)).toBe(false);
+  });
+
+  test('a client certificate is shown', async () => {
+    const options = { caFiles: [path('cert.pem')] };
+    const tls = { cert, key, clientCa: cert };
+    const without = await connect({ tls }, https(options));
+    // TLS 1.3 tells after the handshake: the alert and the end of the connection race
+    await expect(without.target.has(randomBlob(1).blob)).rejects.toMatchObject({
+      code: expect.stringMatching(/^(TLS_FAILED|NETWORK)$/) as unknown,
+    });
+    expect(without.registry.requests).toEqual([]);
+    const { target } = await connect({ tls }, https({ ...options, clientCert: path('cert.pem'), clientKey: path('key.pem') }));
+    expect(await target.has(randomBlob(1).blob)).toBe(false);
+  });
+
+  test('skipping the check never falls back to http', async () => {
+    const { target, registry } = await connect({}, https({ tlsVerify: false }));
+    await expect(target.has(randomBlob(1).blob)).rejects.toMatchObject({
+      code: 'TLS_FAILED',
+      hint: expect.stringContaining('--plain-http') as unknown,
+    });
+    expect(registry.requests).toEqual([]);
+  });
+
+  test.each(['blobs', 'token', 'upload'] as const)('an https registry cannot send %s to plain http', async (what) => {
+    const plain = 'http://127.0.0.1:1' as const;
+    const behaviour = what === 'blobs' ? { redirectBlobs: plain } : what === 'upload' ? { location: plain } : {};
+    const { target, registry } = await connect(
+      {
+        tls: { cert, key },
+        behaviour,
+        ...(what === 'token' ? { auth: { type: 'bearer', username: 'u', password: 'p', realm: `${plain}/token` } } : {}),
+      },
+      (host) => ({ plainHttp: false, tlsVerify: false, credentials: { [host]: { username: 'u', password: 'p' } } }),
+    );
+    const { blob, bytes } = randomBlob(10);
+    await registry.addBlob('team/model', bytes);
+    const other = randomBlob(10);
+    const call = what === 'upload' ? target.push(other.blob, { size: 10, open: () => neverOpened() }) : target.fetch(blob);
+    await expect(call).rejects.toMatchObject({
+      code: 'REGISTRY_ERROR',
+      message: expect.stringMatching(/https to http|without TLS/) as unknown,
+    });
+  });
+
+  test('files that cannot be used are named', async () => {
+    await writeFile(path('junk.pem'), 'junk');
+    await writeFile(path('broken.pem'), '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n');
+    const cases: Array<[NetworkOptions, string]> = [
+      [{ caFiles: [path('missing.pem')] }, 'missing.pem'],
+      [{ caFiles: [path('junk.pem')] }, 'junk.pem'],
+      [{ clientCert: path('cert.pem') }, 'needs its key'],
+      [{ clientKey: path('key.pem') }, 'needs its certificate'],
+      [{ clientCert: path('broken.pem'), clientKey: path('key.pem') }, 'broken.pem'],
+    ];
+    for (const [options, named] of cases) {
+      const { target } = await connect({ tls: { cert, key } }, https(options));
+      await expect(target.has(randomBlob(1).blob)).rejects.toMatchObject({
+        code: 'CONFIG_INVALID',
+        message: expect.stringContaining(named) as unknown,
+      });
+    }
+  });
+});
+
+function neverOpened(): AsyncIterable<Uint8Array> {
+  throw new Error('the body was sent');
+}
+
+test('a certificate hint is for certificates only: a missing host is a network error', async () => {
+  const { client } = await connect();
+  await expect(client.ping('registry.invalid')).rejects.toMatchObject({ code: 'NETWORK' });
+});
