@@ -18,7 +18,9 @@ function git(...args: string[]): string {
 export default defineConfig({
   input: { index: 'src/index.ts', 'cli/main': 'src/cli/main.ts' },
   platform: 'node',
-  external: Object.keys(dependencies).filter((name) => name !== 'zod').flatMap((name) => [name, new RegExp(`^${name}/`)]),
+  external: Object.keys(dependencies)
+    .filter((name) => name !== 'zod')
+    .flatMap((name) => [name, new RegExp(`^${name}/`)]),
   transform: {
     define: {
       OCIKIT_VERSION: JSON.stringify(version),

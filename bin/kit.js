@@ -5,13 +5,18 @@ if (version[0] < 24 || (version[0] === 24 && version[1] < 15)) {
   process.stderr.write('error: kit needs Node.js 24.15 or newer, this is ' + process.version + ' (' + process.execPath + ')\n');
   process.exit(1);
 }
-import('node:module').then(function (module) {
-  module.enableCompileCache && module.enableCompileCache();
-  return import('../dist/cli/main.js');
-}).then(function (cli) {
-  return cli.main(process.argv.slice(2));
-}, function (error) {
-  if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
-  process.stderr.write('error: kit is not built\n\nhint: run `npm run build`\n');
-  process.exitCode = 1;
-});
+import('node:module')
+  .then(function (module) {
+    module.enableCompileCache && module.enableCompileCache();
+    return import('../dist/cli/main.js');
+  })
+  .then(
+    function (cli) {
+      return cli.main(process.argv.slice(2));
+    },
+    function (error) {
+      if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
+      process.stderr.write('error: kit is not built\n\nhint: run `npm run build`\n');
+      process.exitCode = 1;
+    },
+  );

@@ -1,4 +1,4 @@
-import { open, type FileHandle } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { asPathError } from './path-error.ts';
 import type { Bytes } from './source.ts';
 
@@ -21,7 +21,13 @@ export async function writeNewFile(file: string, name: string, mode: number, con
   }
 }
 
-async function writeBehind(handle: FileHandle, name: string, content: Bytes): Promise<void> {
+/** What is needed of a file to write it from its beginning. */
+interface Appendable {
+  writev(chunks: readonly Uint8Array[]): Promise<{ bytesWritten: number }>;
+}
+
+/** Appends to an open file; the next chunks are read while the last are written. @throws KitError */
+export async function writeBehind(file: Appendable, name: string, content: Bytes): Promise<void> {
   let queue: Uint8Array[] = [];
   let queued = 0;
   let writing: Promise<void> | undefined;
@@ -33,7 +39,7 @@ async function writeBehind(handle: FileHandle, name: string, content: Bytes): Pr
         const batch = queue;
         queue = [];
         queued = 0;
-        await writeFully(handle, batch);
+        await writeFully(file, batch);
       }
     } catch (error) {
       failure = { error };
@@ -55,10 +61,10 @@ async function writeBehind(handle: FileHandle, name: string, content: Bytes): Pr
   if (failure !== undefined) throw asPathError(failure.error, name);
 }
 
-async function writeFully(handle: FileHandle, batch: readonly Uint8Array[]): Promise<void> {
+async function writeFully(file: Appendable, batch: readonly Uint8Array[]): Promise<void> {
   let rest = batch.filter((chunk) => chunk.byteLength > 0);
   while (rest.length > 0) {
-    let { bytesWritten } = await handle.writev(rest);
+    let { bytesWritten } = await file.writev(rest);
     const first = rest.findIndex((chunk) => (bytesWritten -= chunk.byteLength) < 0);
     if (first === -1) return;
     const chunk = rest[first] as Uint8Array;

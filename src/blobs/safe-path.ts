@@ -39,7 +39,9 @@ export function unsafeReason(path: string): string | undefined {
 
 /** True when `path` is `directory` or lies under it. Both cleaned, or both real; `.` or '' holds everything. */
 export function isWithin(path: string, directory: string): boolean {
-  return directory === '' || directory === '.' || path === directory || path.startsWith(directory.endsWith('/') ? directory : `${directory}/`);
+  return (
+    directory === '' || directory === '.' || path === directory || path.startsWith(directory.endsWith('/') ? directory : `${directory}/`)
+  );
 }
 
 function shortened(path: string): string {

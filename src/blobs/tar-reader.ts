@@ -44,7 +44,10 @@ export class TarReader {
     for (;;) {
       const block = await this.#take(BLOCK);
       if (block === undefined) throw this.#invalid('ends without the two zero blocks that close an archive');
-      if (block[0] === 0 && isZero(block)) return this.#finish();
+      if (block[0] === 0 && isZero(block)) {
+        if (pax.seen === true) throw this.#invalid('ends after an extended header');
+        return this.#finish();
+      }
       const header = decodeTarBlock(block, this.#position - BLOCK, this.#name);
       if (header.type === 'pax' || header.type === 'longname' || header.type === 'global') {
         await this.#readExtension(header, pax);

@@ -99,7 +99,7 @@ function walkDirectory(
     if (decision === 'prune') continue;
     const source = join(directory, name);
     // what is ignored may be anything: only a directory below which something is wanted matters
-    if (decision === 'skip' && !look(source, path).isDirectory()) continue;
+    if (decision === 'skip' && lstatSync(source, { throwIfNoEntry: false })?.isDirectory() !== true) continue;
     const entry = inspect(context, source, path);
     if (decision === 'keep') entries.push(entry);
     if (entry.type === 'file') continue;

@@ -1,10 +1,9 @@
-import { KitError } from '../errors.ts';
+import { isKitError, KitError } from '../errors.ts';
 import { formatLocation, type Location, type Reference, referenceTarget, repositoryName } from '../oci/reference.ts';
 import { openArchive } from '../targets/archive.ts';
 import { openLayout } from '../targets/layout.ts';
 import type { ReadTarget, Target } from '../targets/types.ts';
 import type { CallOptions } from '../events.ts';
-import { isKitError } from '../errors.ts';
 import type { Kit } from './kit.ts';
 
 /** A location opened for reading. */
@@ -45,7 +44,7 @@ export async function openSource(kit: Kit, location: Location, lookup: Lookup, c
 function notFound(name: string, reference: Reference, cause: unknown): KitError {
   const hint =
     reference.registry === undefined
-      ? '`kit list` shows what is in local storage'
+      ? ((isKitError(cause) ? cause.hint : undefined) ?? '`kit list` shows what is in local storage')
       : `\`kit pull ${name}\` fetches it; \`--remote\` looks in the registry`;
   return new KitError('REFERENCE_NOT_FOUND', `${name} is not in local storage`, { cause, hint });
 }

@@ -4,7 +4,7 @@ import { rawLayer, tarLayer } from '../blobs/layer.ts';
 import { isWithin } from '../blobs/safe-path.ts';
 import type { BlobSource } from '../blobs/source.ts';
 import { type Exclude, type PackContext, type WalkEntry, walkLayer } from '../blobs/walk.ts';
-import { KitError } from '../errors.ts';
+import { isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { Encoding, PackFormat } from '../formats/types.ts';
 import { cleanLayerPath } from '../kitfile/layer-path.ts';
@@ -47,7 +47,7 @@ function planLayer(
   const path = cleanLayerPath(entry.path);
   const warn = (code: string, message: string): void => call.onEvent?.({ type: 'warning', code, message });
   if (options.ignore.ignores(path)) warn('LAYER_IGNORED', `${entry.role} layer path ${path} is ignored by .kitignore`);
-  const files = walkLayer(context, path, excludeFor(path, paths, options.ignore));
+  const files = filesOf(context, entry, path, excludeFor(path, paths, options.ignore));
   const own = files.find((file) => file.path === path);
   const fileCount = files.filter((file) => file.type === 'file').length;
   if (fileCount === 0) warn('LAYER_EMPTY', `no files detected in ${entry.role} layer with path ${path}`);
@@ -63,6 +63,19 @@ function planLayer(
     content: isRaw ? rawLayer(own) : tarLayer(files),
     fileCount,
   };
+}
+
+// the walk names paths below the directory: only here it is known which line of the Kitfile asked for them
+function filesOf(context: PackContext, entry: KitfileEntry, path: string, exclude: Exclude): WalkEntry[] {
+  try {
+    return walkLayer(context, path, exclude);
+  } catch (error) {
+    if (!isKitError(error, 'PATH_NOT_FOUND', 'PATH_UNREADABLE')) throw error;
+    throw new KitError(error.code, `${entry.role} layer \`${path}\` in ${context.directory}: ${error.message}`, {
+      cause: error,
+      hint: error.code === 'PATH_NOT_FOUND' ? 'correct the path in the Kitfile, or put there what it names' : 'check its owner and permissions',
+    });
+  }
 }
 
 // files of another layer inside this one belong there; a layer around this one does not matter

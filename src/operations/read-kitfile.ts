@@ -1,5 +1,5 @@
 import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { asPathError } from '../blobs/path-error.ts';
 import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
@@ -13,9 +13,16 @@ export interface KitfileText {
   readonly file: string;
 }
 
-/** The Kitfile of a directory, or the one at `path`. @throws KitError KITFILE_NOT_FOUND | PATH_NOT_FOUND | PATH_UNREADABLE */
+/**
+ * The Kitfile of a directory, or the one at `path`: relative to the directory, as kit reads it, else to the working directory.
+ * @throws KitError KITFILE_NOT_FOUND | PATH_NOT_FOUND | PATH_UNREADABLE
+ */
 export async function findKitfile(directory: string, path?: string): Promise<KitfileText> {
-  if (path !== undefined) return { text: await readText(path), file: path };
+  if (path !== undefined) {
+    const inside = resolve(directory, path);
+    const file = (await stat(inside).catch(() => undefined)) === undefined ? path : inside;
+    return { text: await readText(file), file: path };
+  }
   for (const name of KITFILE_NAMES) {
     const file = join(directory, name);
     if ((await stat(file).catch(() => undefined)) !== undefined) return { text: await readText(file), file };

@@ -1,4 +1,4 @@
-import { KitError } from '../errors.ts';
+import { isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { Digest } from '../oci/digest.ts';
 import { formatLocation, type Location } from '../oci/reference.ts';
@@ -36,16 +36,24 @@ export async function push(kit: Kit, { source, destination }: PushArguments, cal
   for (const one of destination === undefined ? sources : sources.slice(0, 1)) {
     const to = await openDestination(kit, withDefaultTag(destination ?? one), 'remote');
     const from = await openSource(kit, one, 'local', call);
-    const { digest } = await copy(from.target, from.reference, to.target, to.tags, {
-      ...call,
-      concurrency: kit.concurrency,
-      action: 'push',
+    const options = { ...call, concurrency: kit.concurrency, action: 'push' } as const;
+    const { digest } = await copy(from.target, from.reference, to.target, to.tags, options).catch((error: unknown) => {
+      throw withRepairHint(error, from.name);
     });
     await to.close();
     for (const reference of destination === undefined ? [to.name] : eachTag(destination).map(formatLocation))
       results.push({ reference, digest });
   }
   return results;
+}
+
+// it is the receiver that notices: what it says does not tell that the copy here is the damaged one
+function withRepairHint(error: unknown, source: string): unknown {
+  if (!isKitError(error, 'DIGEST_MISMATCH', 'SIZE_MISMATCH') || error.origin !== 'source') return error;
+  return new KitError(error.code, `${source} is damaged: ${error.message}`, {
+    cause: error,
+    hint: 'pack it again, or pull it from a registry that has it: that repairs what is stored',
+  });
 }
 
 function withDefaultTag(location: Location): Location {

@@ -7,7 +7,7 @@ export type Credential =
   | { readonly registryToken: string };
 
 /** Docker Hub's key in configuration files and helpers; every other registry is keyed by its host. */
-export const DOCKER_HUB_KEY = 'https://index.docker.io/v1/';
+const DOCKER_HUB_KEY = 'https://index.docker.io/v1/';
 
 const DOCKER_HUB_HOSTS: ReadonlySet<string> = new Set(['docker.io', 'index.docker.io', 'registry-1.docker.io']);
 

@@ -52,7 +52,10 @@ export function networkError(error: unknown, request: FailedRequest): KitError {
       ? new TransientError('NETWORK', message, options)
       : new KitError('NETWORK', message, options);
   }
-  const options = { hint: 'check the network and try again', cause: error };
+  // a server of https closes the connection when it is spoken to in http
+  const mayWantTls = url.protocol === 'http:' && !wasReached;
+  const hint = `check the network and try again${mayWantTls ? '; if the registry is served over https, add `--plain-http=false`' : ''}`;
+  const options = { hint, cause: error };
   const message = `${what}: the connection to ${url.host} failed (${code === '' ? errorText(error) : code})`;
   return BROKEN.has(code) ? new TransientError('NETWORK', message, options) : new KitError('NETWORK', message, options);
 }

@@ -32,7 +32,7 @@ export function requireSignature(data: Uint8Array, signature: string, { key }: S
 export function requireAnnotations(signed: unknown, { annotations }: SignatureRequirement): void {
   const found = typeof signed === 'object' && signed !== null ? (signed as Readonly<Record<string, unknown>>) : {};
   for (const [name, value] of Object.entries(annotations)) {
-    const actual = Object.hasOwn(found, name) ? found[name] : undefined;
+    const actual = found[name];
     if (actual === value) continue;
     throw notAccepted(
       typeof actual === 'string'

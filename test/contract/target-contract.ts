@@ -223,7 +223,7 @@ export function describeTarget(name: string, make: () => Promise<TargetUnderTest
 }
 
 /** What `can` lists works; what it lacks is not tested here: it is absent, so nobody can call it. */
-function capabilities(targetOf: () => Target, pushManifest: () => Promise<{ manifest: Descriptor }>): void {
+function capabilities(targetOf: () => Target, pushManifest: (layer?: Uint8Array) => Promise<{ manifest: Descriptor }>): void {
   test('can.pushUnhashed learns the digest', async (context) => {
     const target = targetOf();
     const push = target.can.pushUnhashed ?? context.skip();
@@ -241,6 +241,34 @@ function capabilities(targetOf: () => Target, pushManifest: () => Promise<{ mani
     expect(await Array.fromAsync(tags())).toEqual([]);
     for (const tag of ['v1', 'v2', 'v1']) await target.tag(manifest, tag);
     expect((await Array.fromAsync(tags())).toSorted()).toEqual(['v1', 'v2']);
+  });
+
+  test('can.referrers lists the manifests that name the subject', async (context) => {
+    const target = targetOf();
+    const referrers = target.can.referrers ?? context.skip();
+    const { manifest: subject } = await pushManifest();
+    const { manifest: other } = await pushManifest(Buffer.from('another'));
+    expect(await Array.fromAsync(referrers(subject))).toEqual([]);
+    const config = describe(MEDIA_TYPE.emptyJson, Buffer.from('{}'));
+    const refer = async (mediaType: string, fields: object): Promise<Descriptor> => {
+      const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, ...fields }));
+      await target.push(describe(mediaType, bytes), bytesSource(bytes));
+      return describe(mediaType, bytes);
+    };
+    const annotations = { by: 'me' };
+    const typed = await refer(MEDIA_TYPE.imageManifest, { artifactType: 'application/x.test', config, layers: [], subject, annotations });
+    const untyped = await refer(MEDIA_TYPE.imageManifest, { config, layers: [], subject });
+    const list = await refer(MEDIA_TYPE.imageIndex, { artifactType: 'application/x.list', manifests: [], subject });
+    await refer(MEDIA_TYPE.imageManifest, { config, layers: [], subject: other });
+    await target.tag(typed, 'typed');
+    const found = await Array.fromAsync(referrers(subject));
+    expect(found.toSorted((a, b) => (a.digest < b.digest ? -1 : 1))).toEqual(
+      [
+        { ...typed, artifactType: 'application/x.test', annotations },
+        { ...untyped, artifactType: MEDIA_TYPE.emptyJson },
+        { ...list, artifactType: 'application/x.list' },
+      ].toSorted((a, b) => (a.digest < b.digest ? -1 : 1)),
+    );
   });
 
   test('can.untag takes one tag and leaves the manifest', async (context) => {

@@ -32,7 +32,9 @@ expect.addSnapshotSerializer({
   serialize: (value: unknown) => {
     const { status, stdout, stderr } = value as KitRun;
     const streams = Object.entries({ stdout, stderr }).filter(([, text]) => text !== '');
-    const shown = streams.map(([name, text]) => `\n--- ${name}\n${text.replace(/\n$/, '').replaceAll(/(sha256:[0-9a-f]{12})[0-9a-f]{52}/g, '$1…')}`);
+    const shown = streams.map(
+      ([name, text]) => `\n--- ${name}\n${text.replace(/\n$/, '').replaceAll(/(sha256:[0-9a-f]{12})[0-9a-f]{52}/g, '$1…')}`,
+    );
     return `exit ${status}${shown.join('')}`;
   },
 });
@@ -122,9 +124,11 @@ function startKit(root: string, home: string, args: readonly string[], options: 
   child.stdin.on('error', () => {});
   child.stdin.end(options.stdin ?? '');
   const closed = once(child, 'close');
-  const finished = closed.then(
-    ([status]): KitRun => ({ status: status as number | null, stdout: mask(output.stdout, root), stderr: mask(output.stderr, root) }),
-  );
+  const finished = closed.then(([status]): KitRun => ({
+    status: status as number | null,
+    stdout: mask(output.stdout, root),
+    stderr: mask(output.stderr, root),
+  }));
   const event: RunningKit['event'] = async (matches) => {
     let seen = 0;
     await new Promise<void>((resolve, reject) => {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Exchange } from './registry.ts';
 import { fail, sendJson } from './registry-reply.ts';
 
-export interface BasicAuth {
+interface BasicAuth {
   readonly type: 'basic';
   readonly username: string;
   readonly password: string;

@@ -2,7 +2,7 @@ import type { Exchange } from './registry.ts';
 import { fail } from './registry-reply.ts';
 
 /** One answer out of turn, used up by the first request that matches. */
-export interface Fault {
+interface Fault {
   /** Only requests whose `METHOD path` matches. */
   readonly match?: RegExp;
   /** Answered instead of the real thing; `reset` closes the connection without an answer. */
@@ -29,6 +29,8 @@ export interface Behaviour {
   contentType: string | undefined;
   /** The next blob download is cut after this many bytes; used up once per element. */
   cutDownloads: number[];
+  /** The next blob download ends well after this many bytes, without Content-Length; used up once per element. */
+  shortDownloads: number[];
   /** Blob downloads are redirected: to this URL with the path appended, or in a loop. */
   redirectBlobs: 'foreign' | 'loop' | `${string}://${string}` | undefined;
   /** How upload sessions are named in Location. */
@@ -62,6 +64,7 @@ export function defaultBehaviour(): Behaviour {
     headManifests: true,
     contentType: undefined,
     cutDownloads: [],
+    shortDownloads: [],
     redirectBlobs: undefined,
     location: 'absolute',
     chunkMinimum: undefined,

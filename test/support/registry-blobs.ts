@@ -38,10 +38,11 @@ async function sendBlob({ registry, request, response, entry }: Exchange, digest
   if (start > size || (range !== null && start === size)) {
     return fail(response, 416, 'RANGE_INVALID', 'range not satisfiable', { 'Content-Range': `bytes */${size}` });
   }
+  const short = behaviour.shortDownloads.shift();
   const named = behaviour.wrongContentRange ? start + 1 : start;
   response.writeHead(range === null ? 200 : 206, {
     'Content-Type': 'application/octet-stream',
-    'Content-Length': String(end - start),
+    ...(short === undefined ? { 'Content-Length': String(end - start) } : {}),
     'Docker-Content-Digest': digest,
     ...(behaviour.ranges ? { 'Accept-Ranges': 'bytes' } : {}),
     ...(range === null ? {} : { 'Content-Range': `bytes ${named}-${end - 1}/${size}` }),
@@ -50,9 +51,14 @@ async function sendBlob({ registry, request, response, entry }: Exchange, digest
     response.end();
     return;
   }
-  const cut = behaviour.cutDownloads.shift() ?? Number.POSITIVE_INFINITY;
+  const last = Math.min(end, start + (short ?? size));
+  await sendBytes(response, storage.read(digest, start, last), behaviour.cutDownloads.shift() ?? Number.POSITIVE_INFINITY);
+}
+
+/** Sends `bytes` at the pace of the client; breaks the connection after `cut` of them. */
+async function sendBytes(response: ServerResponse, bytes: AsyncIterable<Uint8Array>, cut: number): Promise<void> {
   let sent = 0;
-  for await (const chunk of storage.read(digest, start, end)) {
+  for await (const chunk of bytes) {
     const part = chunk.subarray(0, Math.max(0, cut - sent));
     sent += part.byteLength;
     if (response.destroyed) return;

@@ -20,7 +20,7 @@ export interface RegistryOptions {
   readonly behaviour?: Partial<Behaviour>;
 }
 
-export interface LoggedRequest {
+interface LoggedRequest {
   /** `foreign` is the second origin of the same registry: redirects, upload locations and realms can point there. */
   readonly origin: 'registry' | 'foreign';
   readonly method: string;

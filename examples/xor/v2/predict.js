@@ -17,6 +17,11 @@ function predict(a, b) {
   return hidden.reduce((sum, value, unit) => sum + value * outputWeight[unit], outputBias[0]);
 }
 
-const rows = [[0, 0], [0, 1], [1, 0], [1, 1]].map(([a, b]) => ({ a, b, predicted: Math.round(predict(a, b)), right: Math.round(predict(a, b)) === (a ^ b) }));
+const rows = [
+  [0, 0],
+  [0, 1],
+  [1, 0],
+  [1, 1],
+].map(([a, b]) => ({ a, b, predicted: Math.round(predict(a, b)), right: Math.round(predict(a, b)) === (a ^ b) }));
 for (const { a, b, predicted, right } of rows) console.log(`${a} xor ${b} = ${predicted}${right ? '' : '   wrong'}`);
 process.exitCode = rows.every(({ right }) => right) ? 0 : 1;

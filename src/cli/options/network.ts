@@ -16,7 +16,8 @@ export interface KitFlags {
 /** How to reach a registry: for every command that may talk to one. */
 export function addNetworkOptions(command: Command): Command {
   return command
-    .option('--plain-http', 'use http instead of https (the default for localhost)')
+    .option('--plain-http', 'use http instead of https (the default for localhost, unless a TLS option is given)')
+    .option('--no-plain-http', 'use https, for localhost too')
     .option('--tls-verify', 'check the certificate of the registry', true)
     .option('--no-tls-verify', 'accept any certificate')
     .option('--tls-cert <file>', "PEM file with a certificate authority to trust besides the system's (repeatable)", collect)
@@ -36,11 +37,12 @@ export function kitOptions(globals: GlobalFlags, flags: KitFlags, env: NodeJS.Pr
   const clientKey = env['KITOPS_CLIENT_KEY'] || flags.key;
   if ((clientCert === undefined) !== (clientKey === undefined))
     throw new KitError('USAGE', 'a client certificate needs both --cert and --key');
+  const asksForTls = flags.tlsVerify === false || flags.tlsCert !== undefined || clientCert !== undefined;
   return {
     env,
     ...(globals.config !== undefined && { home: globals.config }),
     ...(flags.concurrency !== undefined && { concurrency: readConcurrency(flags.concurrency) }),
-    network: { plainHttp: flags.plainHttp, tlsVerify: flags.tlsVerify, caFiles: flags.tlsCert, clientCert, clientKey, proxy: flags.proxy },
+    network: { plainHttp: flags.plainHttp ?? (asksForTls ? false : undefined), tlsVerify: flags.tlsVerify, caFiles: flags.tlsCert, clientCert, clientKey, proxy: flags.proxy },
   };
 }
 

@@ -16,7 +16,7 @@ export function reportError(error: unknown, env: NodeJS.ProcessEnv, verbose = fa
   }
   const side = error.origin === undefined ? '' : ` (${error.origin})`;
   printMessage(`${color.red('error')}: ${error.message}${verbose ? ` [${error.code}]` : ''}${side}`);
-  for (let cause = error.cause; verbose && cause instanceof Error; cause = cause.cause) printMessage(`  caused by: ${cause.message}`);
+  if (verbose) for (let { cause } = error; cause instanceof Error; { cause } = cause) printMessage(`  caused by: ${cause.message}`);
   if (error.hint !== undefined) printMessage(`\n${color.cyan('hint')}: ${error.hint}`);
   return error.exitCode;
 }

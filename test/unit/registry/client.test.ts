@@ -85,6 +85,8 @@ describe('errors', () => {
     registry.behaviour.faults.push({ status: 418, body: 'x'.repeat(50_000_000) });
     const failure: unknown = await target.fetch(randomBlob(1).blob).catch((error: unknown) => error);
     expect(String(failure).length).toBeLessThan(1000);
+    // the server could not send all of it
+    expect(registry.requests[0]?.status).toBe(0);
   });
 
   test('an http request to an https server names the flag', async () => {

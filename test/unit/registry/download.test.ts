@@ -112,6 +112,12 @@ describe('a download that breaks', () => {
     expect(delays).toHaveLength(2);
   });
 
+  test('without a sign of it, goes on too', async () => {
+    const { target, registry, blob, bytes } = await withBlob({ behaviour: { shortDownloads: [100_000, 0] } });
+    expect(await collect(await target.fetch(blob))).toEqual(bytes);
+    expect(registry.requests.map(({ headers }) => headers.range)).toEqual([undefined, 'bytes=100000-299999', 'bytes=100000-299999']);
+  });
+
   test('within a range goes on within it', async () => {
     const { target, registry, blob, bytes } = await withBlob({ behaviour: { cutDownloads: [1000] } });
     expect(await collect(await target.fetch(blob, { range: { start: 5000, end: 9000 } }))).toEqual(bytes.subarray(5000, 9000));

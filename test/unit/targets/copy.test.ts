@@ -153,8 +153,11 @@ test('an index is copied with all its manifests', async () => {
   const [a, b] = [await pushSample(src, 'a', { layers: ['shared', 'a'] }), await pushSample(src, 'b', { layers: ['shared', 'b'] })];
   const inner = await pushIndex(src, [b.manifest]);
   const index = await pushIndex(src, [a.manifest, inner, a.manifest]);
+  const from = spied(src);
   const to = spied(dst);
-  await copy(src, index.digest, to.target, ['all']);
+  await copy(from.target, index.digest, to.target, ['all']);
+  const fetched = from.state.calls.filter((call) => call.startsWith('fetch'));
+  expect(new Set(fetched).size).toBe(fetched.length);
   for (const blob of [index, inner, a.manifest, b.manifest, a.config, b.config, ...a.layers, ...b.layers])
     expect(await dst.has(blob)).toBe(true);
   const order = to.state.calls.filter((call) => call.startsWith('push')).map((call) => call.slice(5));

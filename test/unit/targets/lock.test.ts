@@ -64,7 +64,7 @@ test('the lock is given back when the work fails', async () => {
   expect(await withLock(lock, async () => await Promise.resolve('again'))).toBe('again');
 });
 
-test('one holder at a time across processes, also while all of them break the lock of a dead one', async () => {
+test('one holder at a time across processes, also while all of them break the lock of a dead one', { timeout: 60_000 }, async () => {
   const counter = join(directory, 'counter');
   await writeFile(counter, '0');
   const holder = start('hold', lock);

@@ -60,7 +60,7 @@ test('four processes that write to one store at the same time lose nothing', { t
   expect((await readdir(store.storage)).filter((name) => name.startsWith('.') || name.includes('.lock'))).toEqual([]);
 });
 
-test('garbage waits for a process that is adding blobs, and not for one that was killed', async () => {
+test('garbage waits for a process that is adding blobs, and not for one that was killed', { timeout: 60_000 }, async () => {
   const store = await openStore(home);
   const { manifest } = await pushSample(store.repository('tiny'), 'tiny');
   await store.remove('tiny', manifest.digest);
