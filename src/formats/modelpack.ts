@@ -59,15 +59,15 @@ export const modelpack: Format = {
 };
 
 function parseConfig(bytes: Uint8Array, manifest: Manifest, name: string): Config {
-  const result = configSchema.safeParse(parseJson(Buffer.from(bytes).toString('utf8'), `${name}: the config ${manifest.config.digest}`));
+  const result = configSchema.safeParse(parseJson(bytes, `${name}: the config ${manifest.config.digest}`));
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   throw new KitError('MANIFEST_INVALID', `${name}: config field \`${issue?.path.join('.') ?? ''}\`: ${issue?.message ?? 'invalid'}`);
 }
 
-function parseJson(text: string, what: string): JsonValue {
+function parseJson(json: string | Uint8Array, what: string): JsonValue {
   try {
-    return parseExactJson(text);
+    return parseExactJson(typeof json === 'string' ? json : new TextDecoder('utf-8', { fatal: true }).decode(json));
   } catch (cause) {
     throw new KitError('MANIFEST_INVALID', `${what} is not JSON`, { cause });
   }

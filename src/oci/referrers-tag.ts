@@ -4,3 +4,8 @@ import { type Digest, digestAlgorithm, digestHex } from './digest.ts';
 export function referrersTag(subject: Digest): string {
   return `${digestAlgorithm(subject)}-${digestHex(subject).slice(0, 64)}`;
 }
+
+/** True for such a tag, and for cosign's older ones for what belongs to a digest: `.sig`, `.att`, `.sbom`. */
+export function isReferrersTag(tag: string | undefined): boolean {
+  return tag !== undefined && /^sha(256|512)-[a-f0-9]{64}(\.(sig|att|sbom))?$/.test(tag);
+}

@@ -1,4 +1,4 @@
-import { KitError } from '../errors.ts';
+import { isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import { isModelKitReference } from '../kitfile/layer-path.ts';
 import type { Kitfile } from '../kitfile/types.ts';
@@ -49,12 +49,20 @@ export async function resolveChain(
     names.push(name);
     if (chain.length === MAX_CHAIN)
       throw new KitError('REFERENCE_CYCLE', `reached maximum number of model references: [${names.join('=>')}]`);
-    const source = await openSource(kit, { type: 'reference', reference }, lookup, call);
-    const artifact = await loadArtifact(source.target, source.reference, source.name, call);
-    chain.push({ reference, source, artifact });
-    next = baseReference(artifact);
+    const base = await loadBase(kit, reference, lookup, call).catch((error: unknown) => {
+      if (!isKitError(error, 'REFERENCE_NOT_FOUND', 'REFERENCE_INVALID')) throw error;
+      const options = { cause: error, ...(error.hint !== undefined && { hint: error.hint }) };
+      throw new KitError(error.code, `the model of ${names.at(-2)} is the ModelKit ${name}: ${error.message}`, options);
+    });
+    chain.push(base);
+    next = baseReference(base.artifact);
   }
   return chain;
+}
+
+async function loadBase(kit: Kit, reference: Reference, lookup: Lookup, call: CallOptions): Promise<BaseModelKit> {
+  const source = await openSource(kit, { type: 'reference', reference }, lookup, call);
+  return { reference, source, artifact: await loadArtifact(source.target, source.reference, source.name, call) };
 }
 
 /** Every layer path of a Kitfile as written; a model that is a reference has none. */

@@ -61,8 +61,8 @@ export async function openRemote(kit: Kit, reference: Reference): Promise<Target
   return remoteRepository(await kit.registry(), registry, repository);
 }
 
-/** A location opened for writing; `close` makes an archive final. */
-export interface Destination {
+/** A location opened for writing: `close` makes an archive final, disposing without it throws the archive away. */
+export interface Destination extends AsyncDisposable {
   readonly target: Target;
   readonly tags: readonly string[];
   readonly name: string;
@@ -70,7 +70,8 @@ export interface Destination {
   close(): Promise<void>;
 }
 
-const nothingToClose = async (): Promise<void> => {};
+const nothing = async (): Promise<void> => {};
+const nothingToClose = { close: nothing, [Symbol.asyncDispose]: nothing };
 
 /** Opens where content goes: `remote` sends references to their registry, otherwise into the store. */
 export async function openDestination(kit: Kit, location: Location, where: 'local' | 'remote'): Promise<Destination> {
@@ -78,18 +79,25 @@ export async function openDestination(kit: Kit, location: Location, where: 'loca
   switch (location.type) {
     case 'layout': {
       const target = await openLayout(location.path, { create: true });
-      return { target, tags: tagsOf(location.reference, name), name, registry: undefined, close: nothingToClose };
+      return { target, tags: tagsOf(location.reference, name), name, registry: undefined, ...nothingToClose };
     }
     case 'archive': {
       const target = await openArchive(location.path, { create: true });
-      return { target, tags: tagsOf(location.reference, name), name, registry: undefined, close: () => target.commit() };
+      return {
+        target,
+        tags: tagsOf(location.reference, name),
+        name,
+        registry: undefined,
+        close: () => target.commit(),
+        [Symbol.asyncDispose]: () => target.discard(),
+      };
     }
     case 'reference': {
       const { reference } = location;
       if (reference.digest !== undefined)
         throw new KitError('REFERENCE_INVALID', `${name}: a digest cannot be chosen for what is written`, { hint: 'give a tag instead' });
       const target = where === 'remote' ? await openRemote(kit, reference) : (await kit.store()).repository(repositoryName(reference));
-      return { target, tags: reference.tags, name, registry: reference.registry, close: nothingToClose };
+      return { target, tags: reference.tags, name, registry: reference.registry, ...nothingToClose };
     }
   }
 }

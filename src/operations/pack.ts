@@ -72,7 +72,7 @@ export async function pack(kit: Kit, args: PackArguments, call: CallOptions = {}
   const { compression = 'none', layerFormat = 'tar' } = args;
   const plans = planLayers(context, entries, { format: modelkit, layerFormat, compression, ignore, basePaths }, call);
 
-  const destination = await openDestination(kit, location, args.push === true ? 'remote' : 'local');
+  await using destination = await openDestination(kit, location, args.push === true ? 'remote' : 'local');
   const { target } = destination;
   await using _lease = await target.can.lease?.(call);
   const layers: SavedLayer[] = [];

@@ -73,7 +73,8 @@ function filesOf(context: PackContext, entry: KitfileEntry, path: string, exclud
     if (!isKitError(error, 'PATH_NOT_FOUND', 'PATH_UNREADABLE')) throw error;
     throw new KitError(error.code, `${entry.role} layer \`${path}\` in ${context.directory}: ${error.message}`, {
       cause: error,
-      hint: error.code === 'PATH_NOT_FOUND' ? 'correct the path in the Kitfile, or put there what it names' : 'check its owner and permissions',
+      hint:
+        error.code === 'PATH_NOT_FOUND' ? 'correct the path in the Kitfile, or put there what it names' : 'check its owner and permissions',
     });
   }
 }

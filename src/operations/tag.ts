@@ -20,7 +20,7 @@ export async function tag(kit: Kit, source: Reference, destination: Reference, c
     });
   }
   const from = await openSource(kit, { type: 'reference', reference: source }, 'local', call);
-  const to = await openDestination(kit, { type: 'reference', reference: destination }, 'local');
+  await using to = await openDestination(kit, { type: 'reference', reference: destination }, 'local');
   const { digest } = await copy(from.target, from.reference, to.target, to.tags, call);
   return { source: from.name, destination: to.name, digest };
 }

@@ -34,7 +34,7 @@ export async function push(kit: Kit, { source, destination }: PushArguments, cal
   const sources = eachTag(source);
   const results: Transferred[] = [];
   for (const one of destination === undefined ? sources : sources.slice(0, 1)) {
-    const to = await openDestination(kit, withDefaultTag(destination ?? one), 'remote');
+    await using to = await openDestination(kit, withDefaultTag(destination ?? one), 'remote');
     const from = await openSource(kit, one, 'local', call);
     const options = { ...call, concurrency: kit.concurrency, action: 'push' } as const;
     const { digest } = await copy(from.target, from.reference, to.target, to.tags, options).catch((error: unknown) => {
@@ -88,7 +88,7 @@ async function pullOne(kit: Kit, location: Location, call: CallOptions): Promise
 async function transferToStore(kit: Kit, location: Location, call: CallOptions): Promise<Transferred> {
   const from = await openSource(kit, location, 'remote', call);
   const isDigest = location.type === 'reference' && location.reference.digest !== undefined;
-  const to = await openDestination(kit, isDigest ? withoutDigest(location) : withDefaultTag(location), 'local');
+  await using to = await openDestination(kit, isDigest ? withoutDigest(location) : withDefaultTag(location), 'local');
   const { digest } = await copy(from.target, from.reference, to.target, isDigest ? [] : to.tags, {
     ...call,
     concurrency: kit.concurrency,

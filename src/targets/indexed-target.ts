@@ -5,9 +5,9 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import { type Digest, isDigest } from '../oci/digest.ts';
 import { childrenOf, sniffManifestType } from '../oci/manifest.ts';
 import { ANNOTATION, isIndexType, isManifestLike, MAX_METADATA_BYTES, MEDIA_TYPE } from '../oci/media-types.ts';
-import { referrersTag } from '../oci/referrers-tag.ts';
+import { isReferrersTag, referrersTag } from '../oci/referrers-tag.ts';
 import * as layoutIndex from './layout-index.ts';
-import { localReferrers } from './local-referrers.ts';
+import { hasSubject, localReferrers } from './local-referrers.ts';
 import { fetchMetadata } from './manifest-bytes.ts';
 import type { Capabilities, FetchOptions, Target } from './types.ts';
 
@@ -84,8 +84,12 @@ export class IndexedTarget implements Target {
   /** The one artifact of a layout, where no reference says which. @throws KitError REFERENCE_NOT_FOUND when there is none or a choice */
   async resolveOnly(): Promise<Descriptor> {
     const entries = await this.entries();
-    const digests = new Set(entries.map((entry) => entry.digest));
-    const [only] = entries;
+    // signatures and SBOMs stand beside the artifact that they are about
+    const named = entries.filter((entry) => !isReferrersTag(layoutIndex.refNameOf(entry)));
+    const subjects = await Array.fromAsync(named, async (entry) => ((await hasSubject(this.#blobs, entry)) ? [] : [entry]));
+    const own = subjects.flat();
+    const digests = new Set(own.map((entry) => entry.digest));
+    const [only] = own;
     if (only !== undefined && digests.size === 1) return layoutIndex.withoutAnnotations(only, ANNOTATION.refName);
     const what = digests.size === 0 ? 'holds no artifact' : `holds ${digests.size} artifacts: name one`;
     throw new KitError('REFERENCE_NOT_FOUND', `${this.name} ${what}`, { hint: tagHint(entries) });

@@ -61,3 +61,8 @@ function described({ mediaType, digest, size }: Descriptor, manifest: Manifest |
   const { annotations } = manifest;
   return { mediaType, digest, size, ...(annotations && { annotations }), ...(artifactType !== undefined && { artifactType }) };
 }
+
+/** True when the manifest is about another one. */
+export async function hasSubject(from: Pick<ReadTarget, 'fetch'>, descriptor: Descriptor, options: CallOptions = {}): Promise<boolean> {
+  return (await readIfSound(from, descriptor, options))?.subject !== undefined;
+}

@@ -34,8 +34,27 @@ test('a chain of three: packed, pushed, pulled with its bases, unpacked', async 
   for (const name of ['base', 'tuned', 'app']) await box.ok(`push ${prefix}/${name}:v1`);
   const elsewhere = { env: { KIT_HOME: box.path('elsewhere') } };
 
-  expect(await box.kit(`pull ${prefix}/app:v1`, elsewhere)).toMatchInlineSnapshot();
-  expect(await box.kit(`unpack ${prefix}/app:v1 -d out`, elsewhere)).toMatchInlineSnapshot();
+  expect(await box.kit(`pull ${prefix}/app:v1`, elsewhere)).toMatchInlineSnapshot(`
+    exit 0
+    --- stdout
+    Pulling 127.0.0.1:55555/chain/app:v1
+    Pulled sha256:640f1166803f…
+    Pulling 127.0.0.1:55555/chain/tuned:v1
+    Pulled sha256:2cc6451e2c4c…
+    Pulling 127.0.0.1:55555/chain/base:v1
+    Pulled sha256:232240c8637a…
+  `);
+  expect(await box.kit(`unpack ${prefix}/app:v1 -d out`, elsewhere)).toMatchInlineSnapshot(`
+    exit 0
+    --- stdout
+    Unpacking to <TMP>/out
+    Unpacking referenced modelkit 127.0.0.1:55555/chain/tuned:v1
+    Unpacking referenced modelkit 127.0.0.1:55555/chain/base:v1
+    Unpacking config to <TMP>/out/Kitfile
+    Unpacking model part adapter to adapter.bin
+    Unpacking model to weights
+    Unpacking code to .
+  `);
   // of the bases the model alone, with its parts
   expect(await box.tree('out')).toEqual(['Kitfile', 'adapter.bin', 'app.py', 'weights/', 'weights/w.bin']);
   expect(await readFile(box.path('out/weights/w.bin'), 'utf8')).toBe('weights');
@@ -65,10 +84,20 @@ test('a base that is missing, a loop', async () => {
     'first/Kitfile': 'manifestVersion: 1.0.0\nmodel: {path: m}\n',
     'first/m': 'm',
   });
-  expect(await box.kit('pack a -t mine:a')).toMatchInlineSnapshot();
+  expect(await box.kit('pack a -t mine:a')).toMatchInlineSnapshot(`
+    exit 3
+    --- stderr
+    error: mine:b is not in local storage
+
+    hint: run \`kit list\` to see what the store holds
+  `);
   await box.ok('pack first -t mine:a');
   await box.ok('pack b -t mine:b');
-  expect(await box.kit('pack a -t mine:a')).toMatchInlineSnapshot();
+  expect(await box.kit('pack a -t mine:a')).toMatchInlineSnapshot(`
+    exit 1
+    --- stderr
+    error: found cycle in modelkit references: [mine:a=>mine:b=>mine:a]
+  `);
 });
 
 test('a loop that others made is found when it is unpacked or pulled', async () => {
@@ -86,7 +115,11 @@ test('a loop that others made is found when it is unpacked or pulled', async () 
   await box.ok(`pack a -t ${prefix}/other:v1`);
   await box.ok(`push ${prefix}/other:v1 ${prefix}/a:v1`);
   const elsewhere = { env: { KIT_HOME: box.path('elsewhere') } };
-  expect(await box.kit(`unpack ${prefix}/a:v1 -d out`, elsewhere)).toMatchInlineSnapshot();
+  expect(await box.kit(`unpack ${prefix}/a:v1 -d out`, elsewhere)).toMatchInlineSnapshot(`
+    exit 1
+    --- stderr
+    error: found cycle in modelkit references: [127.0.0.1:55555/loop/a:v1=>127.0.0.1:55555/loop/b:v1=>127.0.0.1:55555/loop/a:v1]
+  `);
   expect(existsSync(box.path('out'))).toBe(false);
   expect((await box.kit(`pull ${prefix}/a:v1`, elsewhere)).status).toBe(1);
 });

@@ -114,7 +114,11 @@ test('a registry that breaks, and one that answers nonsense', async () => {
   registry.behaviour.faults.length = 0;
   for (const match of [/HEAD .*manifests/, /GET .*manifests/])
     registry.behaviour.faults.push({ match, status: 200, body: '<html>a captive portal</html>' });
-  expect(await box.kit(`pull ${registry.host}/team/mine:v1`)).toMatchInlineSnapshot();
+  expect(await box.kit(`pull ${registry.host}/team/mine:v1`)).toMatchInlineSnapshot(`
+    exit 6
+    --- stderr
+    error: 127.0.0.1:55555/team/mine:v1: the manifest is not JSON (source)
+  `);
 });
 
 test('basic authentication: no, a wrong and the right password, and logout', async () => {
@@ -210,21 +214,31 @@ describe.skipIf(!hasOpenssl)('TLS', () => {
     expect(await box.kit(push)).toMatchInlineSnapshot(`
       exit 5
       --- stderr
-      error: HEAD http://127.0.0.1:55555/v2/mine/blobs/sha256:1c1a19d09eb5…: the connection to 127.0.0.1:55555 failed (UND_ERR_SOCKET) (destination)
+      error: HEAD https://127.0.0.1:55555/v2/mine/blobs/sha256:1c1a19d09eb5…: the certificate or TLS handshake of 127.0.0.1:55555 failed (DEPTH_ZERO_SELF_SIGNED_CERT) (destination)
 
-      hint: check the network and try again
+      hint: trust its authority with \`--tls-cert FILE\`, skip the check with \`--tls-verify=false\`, or use \`--plain-http\` for a registry without TLS
     `);
     // a TLS option says that localhost is meant to speak https
     await box.ok(`push mine:v1 ${host}/mine:v1 --tls-cert cert.pem`);
     await box.ok(`push mine:v1 ${host}/mine:v1 --tls-verify=false`);
     await box.ok(`pull ${host}/mine:v1 --no-tls-verify`);
-    expect(await box.kit(`${push} --tls-cert missing.pem`)).toMatchInlineSnapshot();
+    expect(await box.kit(`${push} --tls-cert missing.pem`)).toMatchInlineSnapshot(`
+      exit 2
+      --- stderr
+      error: missing.pem: the certificate or key cannot be read (destination)
+    `);
   });
 
   test('https to a server that speaks http', async () => {
     const box = await packed();
     const { host } = await serve();
-    expect(await box.kit(`push mine:v1 ${host}/mine:v1 --plain-http=false`)).toMatchInlineSnapshot();
+    expect(await box.kit(`push mine:v1 ${host}/mine:v1 --plain-http=false`)).toMatchInlineSnapshot(`
+      exit 5
+      --- stderr
+      error: HEAD https://127.0.0.1:55555/v2/mine/blobs/sha256:1c1a19d09eb5…: 127.0.0.1:55555 does not speak TLS (destination)
+
+      hint: if the registry is served over plain http, add \`--plain-http\`
+    `);
   });
 
   test('http to a server that speaks https', async () => {
@@ -235,7 +249,7 @@ describe.skipIf(!hasOpenssl)('TLS', () => {
       --- stderr
       error: HEAD http://127.0.0.1:55555/v2/mine/blobs/sha256:1c1a19d09eb5…: the connection to 127.0.0.1:55555 failed (UND_ERR_SOCKET) (destination)
 
-      hint: check the network and try again
+      hint: check the network and try again; if the registry is served over https, add \`--plain-http=false\`
     `);
   });
 });
