@@ -4,7 +4,9 @@ import { KitError } from '../errors.ts';
 export function asPathError(error: unknown, path: string): Error {
   if (error instanceof KitError) return error;
   if (!(error instanceof Error)) return new Error(String(error));
-  const { code } = error as NodeJS.ErrnoException;
+  const { code, errno } = error as NodeJS.ErrnoException;
+  // an argument that Node refuses has a code too, and is our own defect
+  if (errno === undefined) return error;
   const cause = error;
   switch (code) {
     case 'ENOENT':
@@ -27,6 +29,6 @@ export function asPathError(error: unknown, path: string): Error {
     case 'EEXIST':
       return new KitError('PATH_EXISTS', `${path} already exists`, { cause });
     default:
-      return code === undefined ? error : new KitError('IO_FAILED', `${path}: ${error.message}`, { cause });
+      return new KitError('IO_FAILED', `${path}: ${error.message}`, { cause });
   }
 }

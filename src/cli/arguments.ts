@@ -8,7 +8,7 @@ const FALSE: ReadonlySet<string> = new Set(['false', 'f', '0', 'F', 'FALSE', 'Fa
  * Scripts written for KitOps' kit use them.
  */
 export function normalizeArguments(argv: readonly string[], program: Command): string[] {
-  const options = [program, ...program.commands].flatMap((command) => command.options as readonly Option[]);
+  const options = [program, ...program.commands].flatMap((command) => command.options);
   const end = argv.indexOf('--');
   const flags = end === -1 ? argv : argv.slice(0, end);
   const rest = end === -1 ? [] : argv.slice(end);

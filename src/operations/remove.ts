@@ -3,7 +3,7 @@ import type { CallOptions } from '../events.ts';
 import type { Digest } from '../oci/digest.ts';
 import { formatReference, type Reference, repositoryName } from '../oci/reference.ts';
 import { runAll } from '../targets/run-all.ts';
-import type { Store } from '../targets/store.ts';
+import type { GarbageOptions, Store } from '../targets/store.ts';
 import type { Target } from '../targets/types.ts';
 import type { Kit } from './kit.ts';
 import { openRemote } from './open-location.ts';
@@ -37,12 +37,12 @@ export async function remove(
 }
 
 // what was asked is done by now: a damaged ModelKit beside it only keeps space from being freed
-async function freeSpace(store: Store, call: CallOptions): Promise<number> {
+async function freeSpace(store: Store, options: GarbageOptions): Promise<number> {
   try {
-    return (await store.collectGarbage(call)).bytes;
+    return (await store.collectGarbage(options)).bytes;
   } catch (error) {
     if (!(error instanceof KitError)) throw error;
-    call.onEvent?.({ type: 'warning', code: error.code, message: `no space was freed in local storage: ${error.message}` });
+    options.onEvent?.({ type: 'warning', code: error.code, message: `no space was freed in local storage: ${error.message}` });
     return 0;
   }
 }
@@ -87,7 +87,7 @@ async function removeOne(store: Store, reference: Reference, force: boolean, cal
   return { reference: name, digest, outcome: 'removed' };
 }
 
-/** Removes every ModelKit without a tag; with `force` every one. */
+/** Removes every ModelKit without a tag, with `force` every one, and downloads that were broken off. */
 export async function removeAll(kit: Kit, { force = false }: { force?: boolean } = {}, call: CallOptions = {}): Promise<RemoveResult> {
   const store = await kit.store();
   const removed: Removed[] = [];
@@ -101,7 +101,7 @@ export async function removeAll(kit: Kit, { force = false }: { force?: boolean }
       outcome: 'removed',
     });
   }
-  const bytes = await freeSpace(store, call);
+  const bytes = await freeSpace(store, { ...call, partials: true });
   return { removed, failed: [], bytes };
 }
 

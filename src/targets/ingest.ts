@@ -1,5 +1,6 @@
 import { type FileHandle, mkdir, open, readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writeBehind } from '../blobs/file-writer.ts';
 import type { BlobSource } from '../blobs/source.ts';
 import { isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
@@ -178,27 +179,28 @@ async function append(
 ): Promise<number> {
   signal?.throwIfAborted();
   if (blob !== undefined && start > 0 && start === blob.size) return start;
-  let position = start;
+  let received = start;
   const range = blob !== undefined && start > 0 ? { start, end: blob.size } : undefined;
-  for await (const chunk of source.open(range, signal)) {
-    signal?.throwIfAborted();
-    if (blob !== undefined && position + chunk.byteLength > blob.size) throw sizeMismatch(blob, `more than ${blob.size}`);
-    const writing = writeFully(handle, chunk, position, path);
-    // hashed while the thread pool writes
-    digester.update(chunk);
-    await writing;
-    position += chunk.byteLength;
-  }
-  return position;
-}
-
-async function writeFully(handle: FileHandle, chunk: Uint8Array, position: number, path: string): Promise<void> {
-  await withPath(path, async () => {
-    for (let done = 0; done < chunk.byteLength;) {
-      const { bytesWritten } = await handle.write(chunk, done, chunk.byteLength - done, position + done);
-      done += bytesWritten;
+  async function* hashed(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of source.open(range, signal)) {
+      signal?.throwIfAborted();
+      received += chunk.byteLength;
+      if (blob !== undefined && received > blob.size) throw sizeMismatch(blob, `more than ${blob.size}`);
+      digester.update(chunk);
+      yield chunk;
     }
-  });
+  }
+  // hashed while the thread pool writes what came before
+  let written = start;
+  const file = {
+    writev: async (chunks: readonly Uint8Array[]) => {
+      const result = await handle.writev(chunks, written);
+      written += result.bytesWritten;
+      return result;
+    },
+  };
+  await writeBehind(file, path, hashed());
+  return received;
 }
 
 function sizeMismatch(blob: Descriptor, received: string): KitError {

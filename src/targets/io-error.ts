@@ -9,7 +9,7 @@ export function ioError(error: unknown, path: string): unknown {
   if (isKitError(error) || !(error instanceof Error) || (error as NodeJS.ErrnoException).errno === undefined) return error;
   if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
     return new KitError('DISK_FULL', `no space is left to write ${path}`, {
-      hint: 'free some space, for example with `kit store prune`, and run the command again; what was downloaded is kept',
+      hint: 'free some space, for example with `kit remove --all`, and run the command again; what was downloaded is kept until then',
       cause: error,
     });
   }

@@ -40,7 +40,13 @@ test.skipIf(!canMount)('pack onto a full disk: said clearly, nothing under a fin
   const box = await withSmallDisk();
   const disk = { env: { KIT_HOME: box.path('disk/home') } };
   const run = await box.kit('pack big -t mine:v1', disk);
-  expect({ ...run, stderr: run.stderr.replaceAll(/ingest\/\S+/g, 'ingest/NAME') }).toMatchInlineSnapshot();
+  expect({ ...run, stderr: run.stderr.replaceAll(/ingest\/\S+/g, 'ingest/NAME') }).toMatchInlineSnapshot(`
+    exit 1
+    --- stderr
+    error: no space is left to write <TMP>/disk/home/storage/ingest/NAME
+
+    hint: free some space, for example with \`kit remove --all\`, and run the command again; what was downloaded is kept until then
+  `);
   expect(await box.ok('list --format json', disk)).toBe('[]\n');
   await box.ok('pack small -t mine:v2', disk);
   await box.ok('unpack mine:v2 -d out', disk);
@@ -54,8 +60,17 @@ test.skipIf(!canMount)('pull onto a full disk', async () => {
   await box.ok(`pack big -t ${registry.host}/mine:big --push`);
   await box.ok(`pack small -t ${registry.host}/mine:small --push`);
   const run = await box.kit(`pull ${registry.host}/mine:big`, disk);
-  expect({ ...run, stderr: run.stderr.replaceAll(/ingest\/\S+/g, 'ingest/NAME') }).toMatchInlineSnapshot();
+  expect({ ...run, stderr: run.stderr.replaceAll(/ingest\/\S+/g, 'ingest/NAME') }).toMatchInlineSnapshot(`
+    exit 1
+    --- stderr
+    error: no space is left to write <TMP>/disk/home/storage/ingest/NAME (destination)
+
+    hint: free some space, for example with \`kit remove --all\`, and run the command again; what was downloaded is kept until then
+  `);
   expect(await box.ok('list --format json', disk)).toBe('[]\n');
+  // the broken download is kept for the next pull, until it is asked to go
+  await box.ok('remove --all', disk);
+  await box.ok(`pull ${registry.host}/mine:small`, disk);
   await box.ok('pack small -t other:v1', disk);
 });
 
@@ -63,7 +78,13 @@ test.skipIf(!canMount)('unpack onto a full disk: nothing is left', async () => {
   const box = await withSmallDisk();
   await box.ok('pack big -t mine:v1');
   const run = await box.kit('unpack mine:v1 -d disk/out');
-  expect({ ...run, stderr: run.stderr.replaceAll(/\.kit\S+/g, 'STAGING') }).toMatchInlineSnapshot();
+  expect({ ...run, stderr: run.stderr.replaceAll(/\.kit\S+/g, 'STAGING') }).toMatchInlineSnapshot(`
+    exit 1
+    --- stderr
+    error: <TMP>/disk/out/m: no space left on the device
+
+    hint: free some space, then run the command again
+  `);
   expect(filesBelow(box.path('disk'))).toEqual([]);
 });
 

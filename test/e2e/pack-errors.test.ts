@@ -16,7 +16,7 @@ async function withModel(files: Readonly<Record<string, string>> = {}): Promise<
 
 test('a missing directory, a missing Kitfile, a Kitfile that is none', async () => {
   const box = await sandbox();
-  await box.write({ 'empty/x': '', 'file': '' });
+  await box.write({ 'empty/x': '', file: '' });
   await mkdir(box.path('odd/Kitfile'), { recursive: true });
   expect(await box.kit('pack missing')).toMatchInlineSnapshot(`
     exit 3
@@ -49,9 +49,9 @@ test('a missing directory, a missing Kitfile, a Kitfile that is none', async () 
 
 test('another Kitfile is looked up in the directory first, as kit does, then here', async () => {
   const box = await withModel({
-    'Other': 'manifestVersion: 1.0.0\npackage: {name: here}\n',
+    Other: 'manifestVersion: 1.0.0\npackage: {name: here}\n',
     'src/Other': 'manifestVersion: 1.0.0\npackage: {name: inside}\n',
-    'Third': 'manifestVersion: 1.0.0\npackage: {name: third}\n',
+    Third: 'manifestVersion: 1.0.0\npackage: {name: third}\n',
   });
   await box.ok('pack src -f Other -t a:v1');
   expect(await box.ok('info a:v1 -f package.name')).toBe('inside\n');

@@ -25,6 +25,13 @@ async function serve(options: RegistryOptions = {}): Promise<TestRegistry> {
   return registry;
 }
 
+async function certificate(box: Sandbox): Promise<{ cert: string; key: string }> {
+  const files = ['-keyout', box.path('key.pem'), '-out', box.path('cert.pem')];
+  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
+  spawnSync('openssl', ['req', '-x509', '-nodes', '-days', '2', '-newkey', 'rsa:2048', ...subject, ...files]);
+  return { cert: await readFile(box.path('cert.pem'), 'utf8'), key: await readFile(box.path('key.pem'), 'utf8') };
+}
+
 /** A port where nothing listens. */
 async function deadHost(): Promise<string> {
   const server = createServer().listen(0, '127.0.0.1');
@@ -87,12 +94,11 @@ test('what is not in the registry: a repository, a tag', async () => {
 test('a registry that is down', async () => {
   const box = await packed();
   const host = await deadHost();
-  const run = await box.kit(`push mine:v1 ${host}/team/mine:v1 --progress plain`);
+  const run = await box.kit(`push mine:v1 ${host}/team/mine:v1 --progress plain --concurrency 1`);
   expect({ ...run, stderr: run.stderr.replaceAll(/in \d+ ms/g, 'in N ms') }).toMatchInlineSnapshot(`
     exit 5
     --- stderr
     push 1c1a19d09eb5 (227 B)
-    push e12c5223d1f6 (2.0 KiB)
     error: HEAD http://127.0.0.1:55555/v2/team/mine/blobs/sha256:1c1a19d09eb5…: 127.0.0.1:55555 cannot be reached (ECONNREFUSED) (destination)
 
     hint: check the name and port of 127.0.0.1:55555, the network, and the proxy settings
@@ -105,7 +111,8 @@ test('a registry that breaks, and one that answers nonsense', async () => {
   // one failure is repeated
   registry.behaviour.faults.push({ status: 503, headers: { 'Retry-After': '0' } });
   await box.ok(`push mine:v1 ${registry.host}/team/mine:v1`);
-  for (let count = 0; count < 4; count++) registry.behaviour.faults.push({ match: /manifests/, status: 503, headers: { 'Retry-After': '0' } });
+  for (let count = 0; count < 4; count++)
+    registry.behaviour.faults.push({ match: /manifests/, status: 503, headers: { 'Retry-After': '0' } });
   expect(await box.kit(`pull ${registry.host}/team/mine:v1`)).toMatchInlineSnapshot(`
     exit 5
     --- stderr
@@ -125,7 +132,7 @@ test('basic authentication: no, a wrong and the right password, and logout', asy
   const box = await packed();
   const registry = await serve({ auth: { type: 'basic', username: 'alice', password: 'secret' } });
   const { host } = registry;
-  expect(await box.kit(`push mine:v1 ${host}/mine:v1`)).toMatchInlineSnapshot(`
+  expect(await box.kit(`push mine:v1 ${host}/mine:v1 --concurrency 1`)).toMatchInlineSnapshot(`
     exit 4
     --- stderr
     error: 127.0.0.1:55555/mine@sha256:1c1a19d09eb5…: the registry wants credentials (HEAD http://127.0.0.1:55555/v2/mine/blobs/sha256:1c1a19d09eb5…: 401) (destination)
@@ -177,7 +184,7 @@ test('basic authentication: no, a wrong and the right password, and logout', asy
 test('token authentication: anonymous pull, push with a login, credentials of docker', async () => {
   const box = await packed();
   const { host } = await serve({ auth: { type: 'bearer', username: 'alice', password: 'secret', anonymousPull: true } });
-  expect(await box.kit(`push mine:v1 ${host}/team/mine:v1`)).toMatchInlineSnapshot(`
+  expect(await box.kit(`push mine:v1 ${host}/team/mine:v1 --concurrency 1`)).toMatchInlineSnapshot(`
     exit 4
     --- stderr
     error: 127.0.0.1:55555/team/mine@sha256:1c1a19d09eb5…: the registry wants credentials (POST http://127.0.0.1:55555/v2/team/mine/blobs/uploads/: 401 UNAUTHORIZED: authentication required) (destination)
@@ -200,17 +207,10 @@ test.skipIf(!hasDockerRegistry)('a wrong password at docker-registry', async () 
 });
 
 describe.skipIf(!hasOpenssl)('TLS', () => {
-  async function certificate(box: Sandbox): Promise<{ cert: string; key: string }> {
-    const files = ['-keyout', box.path('key.pem'), '-out', box.path('cert.pem')];
-    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
-    spawnSync('openssl', ['req', '-x509', '-nodes', '-days', '2', '-newkey', 'rsa:2048', ...subject, ...files]);
-    return { cert: await readFile(box.path('cert.pem'), 'utf8'), key: await readFile(box.path('key.pem'), 'utf8') };
-  }
-
   test('a certificate that nobody signed', async () => {
     const box = await packed();
     const { host } = await serve({ tls: await certificate(box) });
-    const push = `push mine:v1 ${host}/mine:v1 --plain-http=false`;
+    const push = `push mine:v1 ${host}/mine:v1 --plain-http=false --concurrency 1`;
     expect(await box.kit(push)).toMatchInlineSnapshot(`
       exit 5
       --- stderr
@@ -232,7 +232,7 @@ describe.skipIf(!hasOpenssl)('TLS', () => {
   test('https to a server that speaks http', async () => {
     const box = await packed();
     const { host } = await serve();
-    expect(await box.kit(`push mine:v1 ${host}/mine:v1 --plain-http=false`)).toMatchInlineSnapshot(`
+    expect(await box.kit(`push mine:v1 ${host}/mine:v1 --plain-http=false --concurrency 1`)).toMatchInlineSnapshot(`
       exit 5
       --- stderr
       error: HEAD https://127.0.0.1:55555/v2/mine/blobs/sha256:1c1a19d09eb5…: 127.0.0.1:55555 does not speak TLS (destination)
@@ -244,7 +244,7 @@ describe.skipIf(!hasOpenssl)('TLS', () => {
   test('http to a server that speaks https', async () => {
     const box = await packed();
     const { host } = await serve({ tls: await certificate(box) });
-    expect(await box.kit(`push mine:v1 ${host}/mine:v1`)).toMatchInlineSnapshot(`
+    expect(await box.kit(`push mine:v1 ${host}/mine:v1 --concurrency 1`)).toMatchInlineSnapshot(`
       exit 5
       --- stderr
       error: HEAD http://127.0.0.1:55555/v2/mine/blobs/sha256:1c1a19d09eb5…: the connection to 127.0.0.1:55555 failed (UND_ERR_SOCKET) (destination)

@@ -46,7 +46,10 @@ async function unpackAll(box: Sandbox, names: readonly string[], reference: (nam
 
 function firstLine({ status, stderr }: KitRun): string {
   const line = stderr.split('\n')[0] ?? '';
-  return `${status} ${line}`.replaceAll(/(sha256:[0-9a-f]{12})[0-9a-f]{52}/g, '$1…').replaceAll(TAMPERED, '<TAMPERED>').trim();
+  return `${status} ${line}`
+    .replaceAll(/(sha256:[0-9a-f]{12})[0-9a-f]{52}/g, '$1…')
+    .replaceAll(TAMPERED, '<TAMPERED>')
+    .trim();
 }
 
 test('every tampered artifact, from its layout', async () => {

@@ -158,7 +158,7 @@ test('a Kitfile that says something else is in the way, one that says the same i
 
 test('a target that is a file, or holds a file where a folder must be, or a link', async () => {
   const box = await packed();
-  await box.write({ 'file': 'x', 'out/model': 'a file', 'linked/x': 'x', 'elsewhere/y': 'y' });
+  await box.write({ file: 'x', 'out/model': 'a file', 'linked/x': 'x', 'elsewhere/y': 'y' });
   expect(await box.kit('unpack mine:v1 -d file')).toMatchInlineSnapshot(`
     exit 1
     --- stderr

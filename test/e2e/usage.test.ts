@@ -180,7 +180,22 @@ test("Go's spellings of flags are understood", async () => {
 test('help and version exit with 0, and nothing at all shows the help', async () => {
   const box = await sandbox();
   const help = await box.ok('--help');
-  for (const name of ['pack', 'push', 'pull', 'unpack', 'tag', 'list', 'inspect', 'info', 'diff', 'remove', 'login', 'logout', 'init', 'version'])
+  for (const name of [
+    'pack',
+    'push',
+    'pull',
+    'unpack',
+    'tag',
+    'list',
+    'inspect',
+    'info',
+    'diff',
+    'remove',
+    'login',
+    'logout',
+    'init',
+    'version',
+  ])
     expect(help).toContain(`\n  ${name} `);
   expect(await box.ok([])).toBe(help);
   expect(await box.ok('help')).toBe(help);

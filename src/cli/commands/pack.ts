@@ -30,12 +30,7 @@ export function register(command: Command, context: () => CliContext): void {
           '-t, --tag <reference>',
           'name and tags of the ModelKit: [registry/]repository[:tag[,tag...]], oci:DIR[:tag] or oci-archive:FILE[:tag]',
         )
-        .option(
-          '--compression <method>',
-          `${COMPRESSIONS.join(', ')}`,
-          (value: string) => oneOf('--compression', value, COMPRESSIONS),
-          'none',
-        )
+        .option('--compression <method>', COMPRESSIONS.join(', '), (value: string) => oneOf('--compression', value, COMPRESSIONS), 'none')
         .option(
           '--layer-format <format>',
           'tar, or raw for one file a layer (KitOps before 1.15 cannot read raw)',

@@ -15,7 +15,7 @@ export function register(command: Command, context: () => CliContext): void {
       command
         .argument('[reference]', '[registry/]repository[:tag[,tag...]][@digest]')
         .option('-f, --force', 'remove the ModelKit with all tags that refer to it; with --all every ModelKit')
-        .option('-a, --all', 'remove all ModelKits without a tag')
+        .option('-a, --all', 'remove all ModelKits without a tag, and what broken downloads left')
         .option('-r, --remote', 'remove from the registry'),
     ),
   )

@@ -42,7 +42,14 @@ export function kitOptions(globals: GlobalFlags, flags: KitFlags, env: NodeJS.Pr
     env,
     ...(globals.config !== undefined && { home: globals.config }),
     ...(flags.concurrency !== undefined && { concurrency: readConcurrency(flags.concurrency) }),
-    network: { plainHttp: flags.plainHttp ?? (asksForTls ? false : undefined), tlsVerify: flags.tlsVerify, caFiles: flags.tlsCert, clientCert, clientKey, proxy: flags.proxy },
+    network: {
+      plainHttp: flags.plainHttp ?? (asksForTls ? false : undefined),
+      tlsVerify: flags.tlsVerify,
+      caFiles: flags.tlsCert,
+      clientCert,
+      clientKey,
+      proxy: flags.proxy,
+    },
   };
 }
 

@@ -37,5 +37,6 @@ export function formatTable(rows: readonly (readonly string[])[]): string[] {
 }
 
 function width(cell: string): number {
-  return [...cell].length;
+  // code points, as Go's tabwriter counts
+  return Array.from(cell).length;
 }

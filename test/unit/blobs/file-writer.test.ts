@@ -34,7 +34,7 @@ test('writes that take only a part are continued', async () => {
 
 test('a write that fails ends the source and is named', async () => {
   const source = new Chunks(Buffer.alloc(10_000_000), 1000);
-  const full = Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
+  const full = Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC', errno: -28 });
   await expect(writeBehind({ writev: () => Promise.reject(full) }, 'model.bin', source)).rejects.toMatchObject({
     code: 'DISK_FULL',
     message: expect.stringContaining('model.bin') as unknown,

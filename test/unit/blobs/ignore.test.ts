@@ -60,7 +60,8 @@ const CASES: readonly (readonly [rules: string, ignored: readonly string[], kept
 
 describe('the rules of a .kitignore', () => {
   test.each(CASES)('%j', (rules, ignored, kept) => {
-    const { ignores } = parseIgnore(rules);
+    const parsed = parseIgnore(rules);
+    const ignores = (path: string): boolean => parsed.ignores(path);
     expect({ ignored: ignored.filter(ignores), kept: kept.filter(ignores) }).toEqual({ ignored, kept: [] });
   });
 

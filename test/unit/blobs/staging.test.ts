@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -54,19 +55,19 @@ describe('the target', () => {
   });
 });
 
-describe('what a killed run left', () => {
-  // the name of a folder of a run that is over, of this machine
-  function leftOver(root: string): string {
-    const script = `
-      import { Staging } from ${JSON.stringify(join(import.meta.dirname, '../../../src/blobs/staging.ts'))};
-      new Staging(${JSON.stringify(root)}, 'fail').addSmallFile('half', 0o644, Buffer.from('x'), 'layer');
-      process.kill(process.pid, 'SIGKILL');`;
-    spawnSync(process.execPath, ['--input-type=module-typescript', '-e', script]);
-    const [name] = readdirSync(root);
-    expect(name).toMatch(/^\.kit-unpack-/);
-    return name as string;
-  }
+// the name of a folder of a run that is over, of this machine
+function leftOver(root: string): string {
+  const script = `
+    import { Staging } from ${JSON.stringify(join(import.meta.dirname, '../../../src/blobs/staging.ts'))};
+    new Staging(${JSON.stringify(root)}, 'fail').addSmallFile('half', 0o644, Buffer.from('x'), 'layer');
+    process.kill(process.pid, 'SIGKILL');`;
+  spawnSync(process.execPath, ['--input-type=module-typescript', '-e', script]);
+  const [name] = readdirSync(root);
+  expect(name).toMatch(/^\.kit-unpack-/);
+  return name as string;
+}
 
+describe('what a killed run left', () => {
   test('is removed by the next one', async () => {
     const root = temporaryDirectory();
     leftOver(root);
@@ -75,7 +76,21 @@ describe('what a killed run left', () => {
     expect(paths(root)).toEqual([]);
   });
 
-  test('is left alone when it may belong to a run elsewhere, or to one that goes on', async () => {
+  test('is left alone while its run goes on in another process', async () => {
+    const root = temporaryDirectory();
+    const script = `
+      import { Staging } from ${JSON.stringify(join(import.meta.dirname, '../../../src/blobs/staging.ts'))};
+      new Staging(${JSON.stringify(root)}, 'fail').addSmallFile('half', 0o644, Buffer.from('x'), 'layer');
+      process.stdout.write('ready');
+      process.stdin.resume();`;
+    const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', script], { stdio: ['pipe', 'pipe', 'inherit'] });
+    onTestFinished(() => void child.kill());
+    await once(child.stdout, 'data');
+    await new Staging(root, 'fail').discard();
+    expect(paths(root).filter((path) => path.endsWith('/half'))).toHaveLength(1);
+  });
+
+  test('is left alone when it may belong to a run elsewhere, or to this process', async () => {
     const root = temporaryDirectory();
     const elsewhere = leftOver(root).replace(/^(\.kit-unpack-)\w{8}/, '$100000000');
     mkdirSync(join(root, elsewhere));

@@ -182,11 +182,11 @@ describe('symbolic links', () => {
     expect(() => walk(self)).toThrow(unsupported('self'));
     const parent = tree('d/');
     symlinkSync('..', join(parent, 'd/up'));
-    expect(() => walk(parent)).toThrow(unsupported('d/up'));
+    expect(() => walk(parent)).toThrow(unsupported('d/up is a symbolic link to a directory that contains it'));
     const mutual = tree('a/', 'b/');
     symlinkSync('../b', join(mutual, 'a/b'));
     symlinkSync('../a', join(mutual, 'b/a'));
-    expect(() => walk(mutual)).toThrow(unsupported('a/b/a'));
+    expect(() => walk(mutual)).toThrow(unsupported('a/b/a is a symbolic link to a directory that contains it'));
   });
 
   test('the context itself may be one', () => {
@@ -196,14 +196,14 @@ describe('symbolic links', () => {
   });
 });
 
-describe('the cache of Hugging Face', () => {
-  function cache(): string {
-    const directory = tree('hub/models--org--name/blobs/123', 'hub/models--org--name/snapshots/rev/onnx/', 'hub/other');
-    symlinkSync('../../blobs/123', join(directory, 'hub/models--org--name/snapshots/rev/model.bin'));
-    symlinkSync('../../../blobs/123', join(directory, 'hub/models--org--name/snapshots/rev/onnx/model.onnx'));
-    return directory;
-  }
+function cache(): string {
+  const directory = tree('hub/models--org--name/blobs/123', 'hub/models--org--name/snapshots/rev/onnx/', 'hub/other');
+  symlinkSync('../../blobs/123', join(directory, 'hub/models--org--name/snapshots/rev/model.bin'));
+  symlinkSync('../../../blobs/123', join(directory, 'hub/models--org--name/snapshots/rev/onnx/model.onnx'));
+  return directory;
+}
 
+describe('the cache of Hugging Face', () => {
   test('a snapshot may link into the blobs of its repository', () => {
     const snapshot = join(cache(), 'hub/models--org--name/snapshots/rev');
     expect(walk(snapshot)).toEqual(['model.bin', 'onnx/', 'onnx/model.onnx']);

@@ -1,0 +1,59 @@
+import { describe, expect, test } from 'vitest';
+import { generic } from '../../../src/formats/generic.ts';
+import { formatOf } from '../../../src/formats/registry.ts';
+import { digestOf } from '../../../src/oci/digest.ts';
+import type { Manifest } from '../../../src/oci/manifest.ts';
+import { loadManifest, readBlob } from '../../support/golden-layout.ts';
+
+function read(layout: string) {
+  const manifest = loadManifest(layout);
+  expect(formatOf(manifest)).toBe(generic);
+  return generic.read(manifest, readBlob(layout, manifest.config), 'the-name');
+}
+
+test('omlmd: each layer is the file that its title names', () => {
+  const { kitfile, layers } = read('omlmd');
+  expect(kitfile).toBeUndefined();
+  expect(layers.map(({ path, encoding, target, role }) => [path, encoding, target, role])).toEqual(
+    ['tiny-golden-F32.gguf', 'model_metadata.omlmd.json', 'model_metadata.omlmd.yaml'].map((name) => [name, 'raw', name, 'file']),
+  );
+});
+
+test('oras and Argo: an image layer is an archive, whatever its title', () => {
+  expect(read('oras-argo-correct').layers).toMatchObject([{ path: 'manifests.tar.gz', encoding: 'tar', compression: 'gzip', target: '' }]);
+});
+
+test('a plain image is its archives', () => {
+  expect(read('modelcar').layers.map(({ encoding, compression, target }) => [encoding, compression, target])).toEqual(
+    Array.from({ length: 3 }, () => ['tar', 'gzip', '']),
+  );
+});
+
+test('title-dotdot: the path is handed on as it is, for the check before the download', () => {
+  expect(read('tampered/title-dotdot').layers.map(({ target }) => target)).toContain('../evil.txt');
+});
+
+function readLayer(mediaType: string, annotations = {}) {
+  const layer = { mediaType, digest: digestOf(Buffer.from('a')), size: 1, annotations };
+  const manifest: Manifest = { schemaVersion: 2, config: layer, layers: [layer] };
+  return generic.read(manifest, Buffer.from('{}'), 'the-name').layers;
+}
+
+describe('a layer by its media type', () => {
+  test.each([
+    ['application/vnd.oci.image.layer.v1.tar', 'none'],
+    ['application/vnd.oci.image.layer.v1.tar+zstd', 'zstd'],
+    ['application/vnd.docker.image.rootfs.diff.tar.gzip', 'gzip'],
+  ])('%s', (mediaType, compression) => {
+    expect(readLayer(mediaType)).toMatchObject([{ encoding: 'tar', compression, target: '' }]);
+  });
+
+  test('a directory of oras', () => {
+    const annotations = { 'io.deis.oras.content.unpack': 'true', 'org.opencontainers.image.title': 'dir' };
+    expect(readLayer('application/x', annotations)).toMatchObject([{ path: 'dir', encoding: 'tar', compression: 'gzip', target: '' }]);
+  });
+
+  test('what has no name is no file', () => {
+    expect(readLayer('application/x')).toEqual([]);
+  });
+});
