@@ -24,7 +24,7 @@ export function asPathError(error: unknown, path: string): Error {
     case 'EDQUOT':
       return new KitError('DISK_FULL', `${path}: no space left on the device`, {
         cause,
-        hint: 'free some space, then run the command again',
+        hint: 'free some space, for example with `kit remove --all`, then run the command again',
       });
     case 'EEXIST':
       return new KitError('PATH_EXISTS', `${path} already exists`, { cause });

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { EXIT, KitError } from '../errors.ts';
 import { normalizeArguments } from './arguments.ts';
 import { COMMANDS, type CommandEntry } from './commands.ts';
+import { version } from '../operations/version.ts';
 import { type CliContext, createContext } from './context.ts';
 import { addGlobalOptions, readGlobalFlags } from './options/global.ts';
 import { reportError } from './render/report.ts';
@@ -55,6 +56,7 @@ async function buildProgram(argv: readonly string[], contextFor: (command: Comma
     .description('Pack AI models as OCI artifacts, move them through any registry, unpack what is needed')
     .configureOutput({ outputError: () => {} })
     .showSuggestionAfterError(true)
+    .version(version().version, '--version', 'show the version')
     .exitOverride();
   const called = calledCommand(argv);
   for (const entry of COMMANDS) {

@@ -81,6 +81,8 @@ export function parseLocation(text: string): Location {
     return { type, path: rest.slice(0, digestAt), reference: rest.slice(digestAt + 1) };
   const colon = rest.lastIndexOf(':');
   const tag = rest.slice(colon + 1);
+  if (colon > 0 && tag.includes(',') && tag.split(',').every((one) => TAG.test(one)))
+    throw invalid(text, 'a layout or archive takes one tag at a time', `write \`${scheme}:${rest.slice(0, colon)}:${tag.split(',')[0]}\``);
   if (colon > 0 && TAG.test(tag)) return { type, path: rest.slice(0, colon), reference: tag };
   return { type, path: rest, reference: undefined };
 }

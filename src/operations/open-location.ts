@@ -73,6 +73,12 @@ export interface Destination extends AsyncDisposable {
 const nothing = async (): Promise<void> => {};
 const nothingToClose = { close: nothing, [Symbol.asyncDispose]: nothing };
 
+/** A name without a tag or digest is one with the tag `latest`. */
+export function withDefaultTag(location: Location): Location {
+  if (location.type !== 'reference' || location.reference.tags.length > 0 || location.reference.digest !== undefined) return location;
+  return { type: 'reference', reference: { ...location.reference, tags: ['latest'] } };
+}
+
 /** Opens where content goes: `remote` sends references to their registry, otherwise into the store. */
 export async function openDestination(kit: Kit, location: Location, where: 'local' | 'remote'): Promise<Destination> {
   const name = formatLocation(location);

@@ -19,7 +19,7 @@ import type { Target } from '../targets/types.ts';
 import { baseReference, layerPaths, resolveChain } from './base-modelkit.ts';
 import type { Kit } from './kit.ts';
 import { rememberKitfile } from './kitfile-record.ts';
-import { openDestination } from './open-location.ts';
+import { openDestination, withDefaultTag } from './open-location.ts';
 import { packLayer, type SavedLayer } from './pack-layer.ts';
 import { planLayers } from './plan-layers.ts';
 import { findKitfile, type KitfileText, readKitfile } from './read-kitfile.ts';
@@ -55,7 +55,7 @@ export async function pack(kit: Kit, args: PackArguments, call: CallOptions = {}
   const context = openContext(args.directory, args.followSymlinks);
   const original = args.kitfile ?? (await findKitfile(args.directory));
   const kitfile = readKitfile(original, call);
-  const location = args.destination ?? UNTAGGED;
+  const location = args.destination === undefined ? UNTAGGED : withDefaultTag(args.destination);
 
   const isReference = (path: string): boolean => isModelKitReference(path) && !existsSync(join(context.root, path));
   const chain = await resolveBase(kit, kitfile, isReference, location, call);
@@ -91,7 +91,7 @@ export async function pack(kit: Kit, args: PackArguments, call: CallOptions = {}
   await destination.close();
   if (args.push !== true && location.type === 'reference') await rememberKitfile(kit, config.descriptor.digest, original.text);
   return {
-    reference: args.destination && formatLocation(args.destination),
+    reference: args.destination && formatLocation(location),
     digest: manifest.descriptor.digest,
     layers,
     config: { digest: config.descriptor.digest, existed: config.existed },

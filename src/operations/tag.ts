@@ -1,10 +1,9 @@
-import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { Digest } from '../oci/digest.ts';
-import { formatReference, type Reference } from '../oci/reference.ts';
+import type { Reference } from '../oci/reference.ts';
 import { copy } from '../targets/copy.ts';
 import type { Kit } from './kit.ts';
-import { openDestination, openSource } from './open-location.ts';
+import { openDestination, openSource, withDefaultTag } from './open-location.ts';
 
 export interface TagResult {
   readonly source: string;
@@ -14,13 +13,8 @@ export interface TagResult {
 
 /** Gives a ModelKit of the store another name, in any repository. No bytes are copied. @throws KitError REFERENCE_NOT_FOUND */
 export async function tag(kit: Kit, source: Reference, destination: Reference, call: CallOptions = {}): Promise<TagResult> {
-  if (destination.tags.length === 0) {
-    throw new KitError('REFERENCE_INVALID', `${formatReference(destination)}: a tag is required`, {
-      hint: `write \`${formatReference({ ...destination, digest: undefined })}:TAG\``,
-    });
-  }
   const from = await openSource(kit, { type: 'reference', reference: source }, 'local', call);
-  await using to = await openDestination(kit, { type: 'reference', reference: destination }, 'local');
+  await using to = await openDestination(kit, withDefaultTag({ type: 'reference', reference: destination }), 'local');
   const { digest } = await copy(from.target, from.reference, to.target, to.tags, call);
   return { source: from.name, destination: to.name, digest };
 }

@@ -6,7 +6,7 @@ import { copy } from '../targets/copy.ts';
 import { baseReference, resolveChain } from './base-modelkit.ts';
 import type { Kit } from './kit.ts';
 import { loadArtifact } from './load-artifact.ts';
-import { openDestination, openSource } from './open-location.ts';
+import { openDestination, openSource, withDefaultTag } from './open-location.ts';
 
 /** One tag (or digest) that was moved. */
 export interface Transferred {
@@ -54,11 +54,6 @@ function withRepairHint(error: unknown, source: string): unknown {
     cause: error,
     hint: 'pack it again, or pull it from a registry that has it: that repairs what is stored',
   });
-}
-
-function withDefaultTag(location: Location): Location {
-  if (location.type !== 'reference' || location.reference.tags.length > 0 || location.reference.digest !== undefined) return location;
-  return { type: 'reference', reference: { ...location.reference, tags: ['latest'] } };
 }
 
 /** Fetches ModelKits from a registry into the store, with the base ModelKits that they name. */

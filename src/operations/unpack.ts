@@ -1,5 +1,6 @@
 import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
+import type { ArtifactLayer } from '../formats/types.ts';
 import { safePath } from '../blobs/safe-path.ts';
 import { type Conflict, Staging } from '../blobs/staging.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -89,12 +90,22 @@ export async function unpack(kit: Kit, args: UnpackArguments, call: CallOptions 
       directory: staging.target,
       kitfile,
       bases: chain.map((base) => base.source.name),
-      layers: selected.map(({ layer }) => ({ role: layer.role, name: layer.name, path: layer.path, digest: layer.descriptor.digest })),
+      layers: selected.map(({ layer }) => ({
+        role: layer.role,
+        name: layer.name,
+        path: shownPath(layer),
+        digest: layer.descriptor.digest,
+      })),
       fileCount: staging.fileCount,
     };
   } finally {
     await staging.discard();
   }
+}
+
+// an archive without a name of its own goes to the directory itself
+function shownPath(layer: ArtifactLayer): string {
+  return layer.role === 'file' ? layer.target || '.' : layer.path;
 }
 
 const MODEL_ONLY: Filter = { types: ['model'], patterns: [], text: 'model' };

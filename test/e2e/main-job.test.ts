@@ -219,6 +219,37 @@ describe('the main job', () => {
     expect(await box.tree('out')).toEqual(['data/', 'data/train.csv']);
   });
 
+  test('a name without a tag is one with the tag latest, as in KitOps', async () => {
+    const box = await sandbox();
+    await writeModel(box, V1);
+    await box.ok('pack src -t mine');
+    await box.ok('tag mine other');
+    await box.ok(`push mine ${registry.host}/team/latest`);
+    await box.ok(`pull ${registry.host}/team/latest`);
+    const rows = JSON.parse(await box.ok('list --format json')) as { tags: string[] }[];
+    expect(rows.map(({ tags }) => tags)).toEqual([['latest'], ['latest'], ['latest']]);
+    await box.ok('unpack other:latest -d out');
+  });
+
+  test('a digest names a ModelKit, alone or with its repository', async () => {
+    const box = await sandbox();
+    await writeModel(box, V1);
+    const { digest } = JSON.parse(await box.ok('pack src -t mine:v1 --format json')) as { digest: string };
+    await box.ok(`unpack mine@${digest} -d one`);
+    await box.ok(`unpack ${digest} -d two`);
+    expect(await box.tree('two')).toEqual(await box.tree('one'));
+    await box.ok(`push ${digest} ${registry.host}/team/digest:v1`);
+    await box.ok(`remove ${digest}`);
+    await box.ok(`pull ${registry.host}/team/digest@${digest}`);
+    expect(await box.ok('list')).toContain('<none>');
+    expect(await box.kit('remove --all')).toMatchInlineSnapshot(`
+      exit 0
+      --- stdout
+      Removed 127.0.0.1:55555/team/digest@sha256:889c2fd016da…
+    `);
+    expect(await box.ok('list --format json')).toBe('[]\n');
+  });
+
   test('unpacking gives the Kitfile back as it was written', async () => {
     const box = await sandbox();
     await writeModel(box, V1);

@@ -138,12 +138,12 @@ test('references that do not parse exit with 2', async () => {
 
     hint: write REGISTRY/mine:TAG, for example \`localhost:5000/mine:latest\`
   `);
-  expect(await box.kit('tag mine:v1 other')).toMatchInlineSnapshot(`
+  expect(await box.kit('pack . -t oci:layout:v1,v2')).toMatchInlineSnapshot(`
     exit 2
     --- stderr
-    error: other: a tag is required
+    error: invalid reference \`oci:layout:v1,v2\`: a layout or archive takes one tag at a time
 
-    hint: write \`other:TAG\`
+    hint: write \`oci:layout:v1\`
   `);
 });
 
@@ -199,6 +199,7 @@ test('help and version exit with 0, and nothing at all shows the help', async ()
     expect(help).toContain(`\n  ${name} `);
   expect(await box.ok([])).toBe(help);
   expect(await box.ok('help')).toBe(help);
+  expect(await box.ok('--version')).toMatch(/^\d+\.\d+\.\d+\n$/);
   expect(await box.ok('unpack --help')).toContain('Examples:');
   expect(await box.ok('help unpack')).toBe(await box.ok('unpack --help'));
 });

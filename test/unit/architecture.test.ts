@@ -25,7 +25,6 @@ const FENCES: Readonly<Record<string, string>> = {
   sigstore: 'signing',
   'node:zlib': 'blobs',
   'tar-stream': 'blobs',
-  '@balena/dockerignore': 'blobs',
   'js-yaml': 'kitfile',
 };
 
