@@ -7,7 +7,7 @@ if (version[0] < 24 || (version[0] === 24 && version[1] < 15)) {
 }
 import('node:module')
   .then(function (module) {
-    module.enableCompileCache && module.enableCompileCache();
+    if (module.enableCompileCache) module.enableCompileCache();
     return import('../dist/cli/main.js');
   })
   .then(

@@ -44,14 +44,19 @@ export function decodeTarBlock(block: Uint8Array, offset: number, name: string):
   return { path, type, mode, size };
 }
 
+/** The error for a layer that begins with compressed data; undefined when it does not. */
+export function mislabelled(start: Buffer, name: string): KitError | undefined {
+  const magic = start.byteLength < 4 ? 0 : start.readUInt32BE(0);
+  const format = magic >>> 16 === 0x1f8b ? 'gzip' : magic === 0x28b52ffd ? 'zstd' : undefined;
+  if (format === undefined) return undefined;
+  return new KitError('LAYER_INVALID', `${name}: the layer holds ${format} data, but its media type says uncompressed tar`, {
+    hint: `the artifact is mislabelled; push it again with the media type \`...tar+${format}\``,
+  });
+}
+
 function notTar(header: Buffer, offset: number, name: string): KitError {
-  const magic = header.readUInt32BE(0);
-  const format = offset > 0 ? undefined : magic >>> 16 === 0x1f8b ? 'gzip' : magic === 0x28b52ffd ? 'zstd' : undefined;
-  if (format !== undefined) {
-    return new KitError('LAYER_INVALID', `${name}: the layer holds ${format} data, but its media type says uncompressed tar`, {
-      hint: 'the artifact is mislabelled; push it again with the media type `...tar+' + format + '`',
-    });
-  }
+  const compressed = offset > 0 ? undefined : mislabelled(header, name);
+  if (compressed !== undefined) return compressed;
   return new KitError('LAYER_INVALID', `${name}: the tar header at byte ${offset} has a wrong check sum`, {
     hint: 'the artifact is damaged; ask for it to be pushed again',
   });

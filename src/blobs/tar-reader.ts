@@ -1,7 +1,7 @@
 import { isKitError, KitError } from '../errors.ts';
 import type { Bytes } from './source.ts';
 import { BLOCK, paddingFor } from './tar-header.ts';
-import { decodeTarBlock, parsePax, type PaxFields, type TarBlock, utf8 } from './tar-decode.ts';
+import { decodeTarBlock, mislabelled, parsePax, type PaxFields, type TarBlock, utf8 } from './tar-decode.ts';
 
 /** An entry as the archive has it: nothing about it has been checked for safety. */
 export interface TarEntry {
@@ -170,7 +170,9 @@ export class TarReader {
     for (let left = size; left > 0;) {
       const part = await this.#some(left);
       if (part === undefined) {
-        if (parts.length > 0) throw this.#invalid('is cut off');
+        const start = Buffer.concat(parts);
+        const compressed = this.#position === start.byteLength ? mislabelled(start, this.#name) : undefined;
+        if (parts.length > 0) throw compressed ?? this.#invalid('is cut off');
         return undefined;
       }
       parts.push(part);

@@ -71,7 +71,8 @@ function parse<T>(schema: z.ZodType<T>, bytes: Uint8Array, name: string, kind: s
   const result = schema.safeParse(value);
   if (!result.success) {
     const issue = result.error.issues[0];
-    throw invalid(name, `${kind} field \`${issue?.path.join('.') ?? ''}\`: ${issue?.message ?? 'invalid'}`);
+    const field = issue === undefined || issue.path.length === 0 ? kind : `${kind} field \`${issue.path.join('.')}\``;
+    throw invalid(name, `${field}: ${issue?.message ?? 'invalid'}`);
   }
   return result.data;
 }

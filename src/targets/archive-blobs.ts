@@ -3,7 +3,6 @@ import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { type Digest, digestAlgorithm, Digester, digestHex, isDigest } from '../oci/digest.ts';
-import { isManifestLike } from '../oci/media-types.ts';
 import type { ArchiveMember, ArchiveReader } from './archive-reader.ts';
 import type { BlobDirectory } from './blob-directory.ts';
 import type { BlobStore } from './indexed-target.ts';
@@ -42,7 +41,7 @@ export class ArchiveBlobs implements BlobStore {
     if ((await added?.sizeOf(blob.digest)) !== undefined && added !== undefined) return await added.fetch(blob, options);
     const member = this.#member(blob.digest);
     if (member === undefined || this.#reader === undefined) {
-      throw new KitError(isManifestLike(blob.mediaType) ? 'REFERENCE_NOT_FOUND' : 'BLOB_NOT_FOUND', `${blob.digest} is not in the archive`);
+      throw new KitError('BLOB_NOT_FOUND', `${blob.digest} is not in the archive`);
     }
     if (member.size !== blob.size) {
       throw new KitError('SIZE_MISMATCH', `${blob.digest}: it has ${member.size} bytes where its descriptor says ${blob.size}`);

@@ -70,7 +70,7 @@ async function scan(handle: FileHandle, path: string, fileSize: number): Promise
   let pax: PaxFields = {};
   for (let offset = 0; offset < fileSize;) {
     const block = await readAt(handle, path, offset, BLOCK);
-    if (block.byteLength < BLOCK) throw invalid(path, `it is cut off at byte ${offset}`);
+    if (block.byteLength < BLOCK) throw invalid(path, offset === 0 ? 'it is not a tar archive' : `it is cut off at byte ${offset}`);
     if (block.every((byte) => byte === 0)) break;
     const header = decode(block, offset, path);
     offset += BLOCK;

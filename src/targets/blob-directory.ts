@@ -205,8 +205,9 @@ async function openBlob(path: string, blob: Descriptor): Promise<FileHandle> {
 }
 
 function missing(path: string, blob: Descriptor): KitError {
-  const code = isManifestLike(blob.mediaType) ? 'REFERENCE_NOT_FOUND' : 'BLOB_NOT_FOUND';
-  return new KitError(code, `${blob.digest} is missing: there is no ${path}`, { hint: 'pull or copy the artifact again to repair it' });
+  return new KitError('BLOB_NOT_FOUND', `${blob.digest} is missing: there is no ${path}`, {
+    hint: 'pull or copy the artifact again to repair it',
+  });
 }
 
 async function hashFile(path: string, digest: Digest, signal: AbortSignal | undefined): Promise<Digest> {

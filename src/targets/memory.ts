@@ -43,7 +43,7 @@ export class MemoryTarget implements Target {
   async fetch(blob: Descriptor, options: FetchOptions = {}): Promise<Bytes> {
     const bytes = this.#blobs.get(blob.digest);
     if (bytes === undefined) {
-      throw new KitError(isManifestLike(blob.mediaType) ? 'REFERENCE_NOT_FOUND' : 'BLOB_NOT_FOUND', `${this.name} has no ${blob.digest}`);
+      throw new KitError('BLOB_NOT_FOUND', `${this.name} has no ${blob.digest}`);
     }
     if (bytes.byteLength !== blob.size) {
       throw new KitError('SIZE_MISMATCH', `${blob.digest}: it has ${bytes.byteLength} bytes where its descriptor says ${blob.size}`);

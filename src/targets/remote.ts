@@ -1,5 +1,6 @@
 import type { BlobSource, Bytes } from '../blobs/source.ts';
 import { readVerified } from '../blobs/verified.ts';
+import { isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -36,7 +37,11 @@ export class RemoteRepository implements Target {
   async fetch(blob: Descriptor, options: FetchOptions = {}): Promise<Bytes> {
     const { range, ...call } = options;
     if (!isManifestLike(blob.mediaType)) return this.#repository.fetchBlob(blob, range, call);
-    const { bytes } = await this.#repository.fetchManifest(blob.digest, call);
+    const { bytes } = await this.#repository.fetchManifest(blob.digest, call).catch((error: unknown) => {
+      if (!isKitError(error, 'REFERENCE_NOT_FOUND')) throw error;
+      // something named it, so it is not a matter of spelling
+      throw new KitError('BLOB_NOT_FOUND', error.message, { cause: error, hint: 'the registry lost it; push the artifact again' });
+    });
     return once(range === undefined ? bytes : bytes.subarray(range.start, range.end));
   }
 

@@ -7,6 +7,7 @@ import type { Digest } from '../oci/digest.ts';
 import { writeFileAtomic } from './atomic-file.ts';
 import { BlobDirectory } from './blob-directory.ts';
 import { reachable, referrersOf } from './garbage.ts';
+import { DiskReserve } from './disk-reserve.ts';
 import { ioError, isErrno, withPath } from './io-error.ts';
 import { isModelKit } from './kitops-index.ts';
 import { fetchMetadata } from './manifest-bytes.ts';
@@ -62,6 +63,12 @@ export async function openStore(home: string): Promise<Store> {
   try {
     checkLayoutMarker(await readFile(marker, 'utf8'), marker);
   } catch (error) {
+    if (isErrno(error, 'ENOTDIR')) {
+      throw new KitError('STORE_INVALID', `${home} is not a directory, so it cannot hold local storage`, {
+        cause: error,
+        hint: 'name another folder with `--config` or $KIT_HOME',
+      });
+    }
     if (!isErrno(error, 'ENOENT')) throw ioError(error, marker);
   }
   return new Store(storage);
@@ -76,6 +83,7 @@ export class Store {
   readonly storage: string;
   readonly blobs: BlobDirectory;
   readonly #leases: Leases;
+  readonly #reserve: DiskReserve;
   readonly #adding = new Map<string, Adding>();
 
   /** Use `openStore`: it checks the directory. */
@@ -83,6 +91,7 @@ export class Store {
     this.storage = storage;
     this.blobs = new BlobDirectory(storage, { stampFile: join(storage, 'verified-blobs') });
     this.#leases = new Leases(join(storage, 'leases'));
+    this.#reserve = new DiskReserve(join(storage, 'reserve'));
   }
 
   /** `tiny` (local) or `ghcr.io/team/model`. The empty name resolves digests of any repository. */
@@ -110,7 +119,9 @@ export class Store {
       if (!content.tags.has(tag)) throw notInStore(canonicalName(repository), content, tag);
       return removeTag(content, tag);
     };
-    await this.updateRepository(repository, change, options);
+    await this.#reserve.spend(async () => {
+      await this.updateRepository(repository, change, options);
+    });
   }
 
   /**
@@ -119,13 +130,16 @@ export class Store {
    */
   async remove(repository: string, digest: Digest, options: CallOptions = {}): Promise<void> {
     const name = canonicalName(repository);
-    await this.update(async (store) => {
+    const change = async (store: StoreIndex): Promise<StoreIndex> => {
       const content = repositoryOf(store, name);
       if (findManifest(content, digest) === undefined) throw notInStore(name, content, digest);
       const without = withRepository(store, name, removeManifests(content, new Set([digest])));
       const isShared = [...without.repositories.values()].some((other) => findManifest(other, digest) !== undefined);
       return isShared ? without : await this.#withoutReferrers(without, digest, options);
-    }, options);
+    };
+    await this.#reserve.spend(async () => {
+      await this.update(change, options);
+    });
   }
 
   /**
@@ -134,9 +148,11 @@ export class Store {
    */
   async collectGarbage(options: GarbageOptions = {}): Promise<GarbageReport> {
     if (!(await this.exists())) return { blobs: 0, bytes: 0, skipped: undefined };
-    const found = await withLock(this.#lockFile, async () => await this.#discardUnreachable(options), { signal: options.signal });
+    const collect = async (): Promise<GarbageReport> => await this.#discardUnreachable(options);
+    const found = await this.#reserve.spend(async () => await withLock(this.#lockFile, collect, { signal: options.signal }));
     await this.blobs.sweep({ partials: options.partials ?? false });
     await sweepTemporary(this.storage);
+    await this.#reserve.keep();
     return found;
   }
 
@@ -194,6 +210,7 @@ export class Store {
     if (await this.exists()) return;
     await withPath(this.storage, async () => await mkdir(join(this.storage, 'blobs', 'sha256'), { recursive: true }));
     await writeFileAtomic(join(this.storage, 'oci-layout'), LAYOUT_MARKER);
+    await this.#reserve.keep();
   }
 
   get #lockFile(): string {

@@ -35,7 +35,7 @@ export interface ReadTarget {
   readonly name: string;
   readonly can: Capabilities;
   has(blob: Descriptor, options?: CallOptions): Promise<boolean>;
-  /** @throws KitError BLOB_NOT_FOUND (REFERENCE_NOT_FOUND for a manifest) */
+  /** @throws KitError BLOB_NOT_FOUND, for a manifest too: something named it */
   fetch(blob: Descriptor, options?: FetchOptions): Promise<Bytes>;
   /** `reference` is a tag or a digest. @throws KitError REFERENCE_NOT_FOUND */
   resolve(reference: string, options?: CallOptions): Promise<Descriptor>;

@@ -154,7 +154,7 @@ export function describeTarget(name: string, make: () => Promise<TargetUnderTest
       const blob = describe(OCTETS, Buffer.from('missing'));
       await expectCode(target.fetch(blob).then(collect), 'BLOB_NOT_FOUND');
       const manifest = describe(MEDIA_TYPE.imageManifest, Buffer.from('{"missing":1}'));
-      await expectCode(target.fetch(manifest).then(collect), 'REFERENCE_NOT_FOUND');
+      await expectCode(target.fetch(manifest).then(collect), 'BLOB_NOT_FOUND');
       expect(await target.has(manifest)).toBe(false);
     });
 

@@ -97,3 +97,16 @@ test.skipIf(!canMount)('an archive onto a full disk: the one that was there stay
   expect(filesBelow(box.path('disk'))).toEqual(['model.tar']);
   await box.ok('unpack oci-archive:disk/model.tar:v1 -d out');
 });
+
+test.skipIf(!canMount)('a disk that is full to the last byte can still be cleaned', async () => {
+  const box = await withSmallDisk();
+  const disk = { env: { KIT_HOME: box.path('disk/home') } };
+  await box.ok('pack small -t mine:v1', disk);
+  const filler = spawnSync('dd', ['if=/dev/zero', `of=${box.path('disk/filler')}`, 'bs=4k']);
+  expect(filler.stderr.toString()).toContain('No space left');
+  expect(await box.ok('list --format {{.Repo}}', disk)).toBe('mine\n');
+  await box.ok('remove mine:v1', disk);
+  expect(await box.ok('list --format json', disk)).toBe('[]\n');
+  rmSync(box.path('disk/filler'));
+  await box.ok('pack small -t mine:v2', disk);
+});

@@ -67,7 +67,7 @@ describe('fetching', () => {
     await expect(target.resolve(blob.digest)).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
     await expect(target.fetch(blob)).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
     // by tag, HEAD has nothing to hold it against: what is asked for next does not exist
-    await expect(target.resolve('v1').then((resolved) => target.fetch(resolved))).rejects.toMatchObject({ code: 'REFERENCE_NOT_FOUND' });
+    await expect(target.resolve('v1').then((resolved) => target.fetch(resolved))).rejects.toMatchObject({ code: 'BLOB_NOT_FOUND' });
   });
 
   test('changed content is noticed without the header too', async () => {
