@@ -1,9 +1,10 @@
 import { type FileHandle, open } from 'node:fs/promises';
+import { asPathError } from '../blobs/path-error.ts';
 import type { ByteRange, Bytes } from '../blobs/source.ts';
 import { decodeTarBlock, parsePax, type PaxFields, type TarBlock } from '../blobs/tar-decode.ts';
 import { BLOCK, paddingFor } from '../blobs/tar-header.ts';
 import { isKitError, KitError } from '../errors.ts';
-import { ioError, isErrno, withPath } from './io-error.ts';
+import { isErrno, withPath } from './io-error.ts';
 
 const READ_BYTES = 1024 * 1024;
 const MAX_ENTRIES = 100_000;
@@ -160,7 +161,7 @@ async function openOrMissing(path: string): Promise<FileHandle | undefined> {
     return await open(path, 'r');
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined;
-    throw ioError(error, path);
+    throw asPathError(error, path);
   }
 }
 

@@ -1,6 +1,7 @@
 import { type BigIntStats, existsSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { asPathError } from '../blobs/path-error.ts';
 import type { BlobSource, ByteRange, Bytes } from '../blobs/source.ts';
 import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
@@ -9,7 +10,7 @@ import { type Digest, digestAlgorithm, Digester, digestHex, isDigest } from '../
 import { isManifestLike, MAX_METADATA_BYTES } from '../oci/media-types.ts';
 import type { BlobStore } from './indexed-target.ts';
 import { Ingest } from './ingest.ts';
-import { ioError, isErrno, withPath } from './io-error.ts';
+import { isErrno, withPath } from './io-error.ts';
 import type { FetchOptions } from './types.ts';
 import { VerifiedBlobs } from './verified-blobs.ts';
 
@@ -190,7 +191,7 @@ async function statOrMissing(path: string): Promise<BigIntStats | undefined> {
     return await stat(path, { bigint: true });
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
-    throw ioError(error, path);
+    throw asPathError(error, path);
   }
 }
 

@@ -1,13 +1,14 @@
 import { readdir, readFile, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { asPathError } from '../blobs/path-error.ts';
 import { KitError } from '../errors.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { compareBytes, stringifyLikeGo } from '../oci/json.ts';
 import { parseManifest } from '../oci/manifest.ts';
 import { MEDIA_TYPE } from '../oci/media-types.ts';
 import { writeFileAtomic } from './atomic-file.ts';
-import { ioError, isErrno, withPath } from './io-error.ts';
+import { isErrno, withPath } from './io-error.ts';
 import { parseLayoutIndex } from './layout-index.ts';
 import type { RepositoryIndex } from './repository-index.ts';
 
@@ -127,7 +128,7 @@ async function readOptional(path: string): Promise<Buffer | undefined> {
     return await readFile(path);
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined;
-    throw ioError(error, path);
+    throw asPathError(error, path);
   }
 }
 

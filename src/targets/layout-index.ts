@@ -1,11 +1,12 @@
 import { readFile, stat } from 'node:fs/promises';
+import { asPathError } from '../blobs/path-error.ts';
 import { isKitError, KitError } from '../errors.ts';
 import type { Annotations, Descriptor } from '../oci/descriptor.ts';
 import { type Digest, isDigest } from '../oci/digest.ts';
 import { type Index, parseIndex } from '../oci/manifest.ts';
 import { ANNOTATION, MEDIA_TYPE } from '../oci/media-types.ts';
 import { writeFileAtomic } from './atomic-file.ts';
-import { ioError, isErrno } from './io-error.ts';
+import { isErrno } from './io-error.ts';
 
 /** The content of the `oci-layout` file (OCI image spec, image-layout.md#oci-layout-file). */
 export const LAYOUT_MARKER = '{"imageLayoutVersion":"1.0.0"}';
@@ -42,7 +43,7 @@ export async function readIndexFile(file: string): Promise<Index | undefined> {
     return parseLayoutIndex(await readFile(file), file);
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined;
-    throw ioError(error, file);
+    throw asPathError(error, file);
   }
 }
 

@@ -1,11 +1,12 @@
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { asPathError } from '../blobs/path-error.ts';
 import { KitError } from '../errors.ts';
 import type { Index } from '../oci/manifest.ts';
 import { writeFileAtomic } from './atomic-file.ts';
 import { BlobDirectory } from './blob-directory.ts';
 import { type EntryList, IndexedTarget } from './indexed-target.ts';
-import { ioError, isErrno, withPath } from './io-error.ts';
+import { isErrno, withPath } from './io-error.ts';
 import * as layoutIndex from './layout-index.ts';
 import { withLock } from './lock.ts';
 
@@ -80,7 +81,7 @@ async function readText(path: string): Promise<string | undefined> {
     return await readFile(path, 'utf8');
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
-    throw ioError(error, path);
+    throw asPathError(error, path);
   }
 }
 
@@ -92,6 +93,6 @@ async function listDirectory(path: string): Promise<string[] | undefined> {
     if (isErrno(error, 'ENOTDIR')) {
       throw new KitError('STORE_INVALID', `${path} is not a directory`, { hint: 'for a tar file write `oci-archive:FILE`' });
     }
-    throw ioError(error, path);
+    throw asPathError(error, path);
   }
 }

@@ -1,5 +1,6 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { asPathError } from '../blobs/path-error.ts';
 import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
@@ -8,7 +9,7 @@ import { writeFileAtomic } from './atomic-file.ts';
 import { BlobDirectory } from './blob-directory.ts';
 import { reachable, referrersOf } from './garbage.ts';
 import { DiskReserve } from './disk-reserve.ts';
-import { ioError, isErrno, withPath } from './io-error.ts';
+import { isErrno, withPath } from './io-error.ts';
 import { isModelKit } from './kitops-index.ts';
 import { fetchMetadata } from './manifest-bytes.ts';
 import { isManifestType } from '../oci/media-types.ts';
@@ -69,7 +70,7 @@ export async function openStore(home: string): Promise<Store> {
         hint: 'name another folder with `--config` or $KIT_HOME',
       });
     }
-    if (!isErrno(error, 'ENOENT')) throw ioError(error, marker);
+    if (!isErrno(error, 'ENOENT')) throw asPathError(error, marker);
   }
   return new Store(storage);
 }

@@ -210,9 +210,9 @@ test.skipIf(!isRoot)('a home that may not be written', async () => {
   expect(await box.kit('pack src -t mine:v1', { uid: NOBODY })).toMatchInlineSnapshot(`
     exit 1
     --- stderr
-    error: <TMP>/home/storage: access was denied (EACCES)
+    error: <TMP>/home/storage: permission denied
 
-    hint: check the owner and the permissions of the path
+    hint: check the permissions: \`ls -ld <TMP>/home/storage\`
   `);
 });
 

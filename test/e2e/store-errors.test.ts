@@ -86,7 +86,7 @@ test('an index that is no JSON, or of another shape', async () => {
   expect(await box.kit('list')).toMatchInlineSnapshot(`
     exit 1
     --- stderr
-    error: <TMP>/home/storage/index.json: index field \`\`: Invalid input: expected object, received array
+    error: <TMP>/home/storage/index.json: index: Invalid input: expected object, received array
 
     hint: restore the file from a backup, or copy the artifacts anew
   `);
@@ -110,16 +110,16 @@ test('a home that is a file, and a folder that is no layout', async () => {
   expect(await box.kit('list --config file')).toMatchInlineSnapshot(`
     exit 1
     --- stderr
-    error: <TMP>/file/storage/oci-layout: the operating system refused it (ENOTDIR)
+    error: <TMP>/file is not a directory, so it cannot hold local storage
 
-    hint: check that the disk and the path are sound
+    hint: name another folder with \`--config\` or $KIT_HOME
   `);
   expect(await box.kit('pack in -t mine:v1 --config file')).toMatchInlineSnapshot(`
     exit 1
     --- stderr
-    error: <TMP>/file/storage/oci-layout: the operating system refused it (ENOTDIR)
+    error: <TMP>/file is not a directory, so it cannot hold local storage
 
-    hint: check that the disk and the path are sound
+    hint: name another folder with \`--config\` or $KIT_HOME
   `);
   expect(await box.kit('unpack oci:folder:v1')).toMatchInlineSnapshot(`
     exit 1
@@ -131,7 +131,7 @@ test('a home that is a file, and a folder that is no layout', async () => {
   expect(await box.kit('unpack oci-archive:file:v1')).toMatchInlineSnapshot(`
     exit 1
     --- stderr
-    error: file: it is cut off at byte 0
+    error: file: it is not a tar archive
 
     hint: check that the file was copied whole
   `);
@@ -152,7 +152,7 @@ test('a manifest that is missing is a warning for list and an error for the rest
     warning: mine:v1 (sha256:71fbdb99a34e…) is left out: sha256:71fbdb99a34e… is missing: there is no <TMP>/home/storage/blobs/sha256/71fbdb99a34e0c998f7af5f4af2725904c49536c8cc5025b131df3c6389e17f2
   `);
   expect(await box.kit('inspect mine:v1')).toMatchInlineSnapshot(`
-    exit 3
+    exit 6
     --- stderr
     error: sha256:71fbdb99a34e… is missing: there is no <TMP>/home/storage/blobs/sha256/71fbdb99a34e0c998f7af5f4af2725904c49536c8cc5025b131df3c6389e17f2
 

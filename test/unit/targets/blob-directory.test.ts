@@ -8,7 +8,6 @@ import type { KitEvent } from '../../../src/events.ts';
 import { describe, type Descriptor } from '../../../src/oci/descriptor.ts';
 import { digestHex } from '../../../src/oci/digest.ts';
 import { BlobDirectory } from '../../../src/targets/blob-directory.ts';
-import { ioError } from '../../../src/targets/io-error.ts';
 import { tryLock } from '../../../src/targets/lock.ts';
 import { temporaryName } from '../../../src/targets/temporary-name.ts';
 
@@ -224,18 +223,4 @@ test('sweep leaves what lives and what can be resumed, unless told', async () =>
   await claim?.release();
   await blobs.sweep({ partials: true });
   expect((await ingest()).toSorted()).toEqual([mine, 'unknown'].toSorted());
-});
-
-test.each([
-  ['ENOSPC', 'DISK_FULL'],
-  ['EDQUOT', 'DISK_FULL'],
-  ['EACCES', 'IO_FAILED'],
-  ['EIO', 'IO_FAILED'],
-])('%s becomes %s and names the path', (code, expected) => {
-  const error = Object.assign(new Error(code), { code, errno: -1 });
-  expect(ioError(error, '/a/b')).toMatchObject({ code: expected, message: expect.stringContaining('/a/b') as string, cause: error });
-});
-
-test('other errors stay as they are', () => {
-  for (const error of [new Error('x'), new KitError('NETWORK', 'x'), 'text']) expect(ioError(error, '/a')).toBe(error);
 });

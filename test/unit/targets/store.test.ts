@@ -143,7 +143,15 @@ suite('removing', () => {
     await store.remove('b', manifest.digest);
     expect(await store.collectGarbage()).toMatchObject({ blobs: 3 });
     expect(await count()).toBe(0);
-    expect((await readdir(store.storage)).toSorted()).toEqual(['blobs', 'index.json', 'ingest', 'leases', 'oci-layout', 'reserve', 'verified-blobs']);
+    expect((await readdir(store.storage)).toSorted()).toEqual([
+      'blobs',
+      'index.json',
+      'ingest',
+      'leases',
+      'oci-layout',
+      'reserve',
+      'verified-blobs',
+    ]);
   });
 
   test('blobs that another manifest shares stay', async () => {
