@@ -1,6 +1,7 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asPathError } from '../blobs/path-error.ts';
+import type { CallOptions } from '../events.ts';
 import { type Digest, digestHex } from '../oci/digest.ts';
 import type { Kit } from './kit.ts';
 
@@ -9,7 +10,7 @@ function pathOf(kit: Kit, config: Digest): string {
 }
 
 /** Keeps the text that a config was made from: a config has no room for comments and formatting. */
-export async function rememberKitfile(kit: Kit, config: Digest, text: string): Promise<void> {
+export async function rememberKitfile(kit: Kit, config: Digest, text: string, { onEvent }: CallOptions): Promise<void> {
   const path = pathOf(kit, config);
   const temporary = `${path}.${process.pid}`;
   try {
@@ -17,7 +18,9 @@ export async function rememberKitfile(kit: Kit, config: Digest, text: string): P
     await writeFile(temporary, text);
     await rename(temporary, path);
   } catch (error) {
-    throw asPathError(error, path);
+    // the ModelKit itself is complete
+    const { message } = asPathError(error, path);
+    onEvent?.({ type: 'warning', code: 'KITFILE_RECORD', message: `unpacking will not bring back the Kitfile's comments: ${message}` });
   }
 }
 

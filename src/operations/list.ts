@@ -49,7 +49,7 @@ export async function listLocation(kit: Kit, location: Location, call: CallOptio
     const source = await openSource(kit, { ...location, reference: location.reference ?? 'latest' }, 'local', call);
     return await listTags(
       source.target,
-      '',
+      source.target.name,
       location.reference === undefined ? await tagsOf(source.target, call) : [location.reference],
       kit,
       call,

@@ -22,6 +22,7 @@ import { rememberKitfile } from './kitfile-record.ts';
 import { openDestination, withDefaultTag } from './open-location.ts';
 import { packLayer, type SavedLayer } from './pack-layer.ts';
 import { planLayers } from './plan-layers.ts';
+import { warnOfRemoteDatasets } from './remote-dataset.ts';
 import { findKitfile, type KitfileText, readKitfile } from './read-kitfile.ts';
 
 export interface PackArguments {
@@ -64,11 +65,9 @@ export async function pack(kit: Kit, args: PackArguments, call: CallOptions = {}
     .map(cleanLayerPath);
   const ignore = await readIgnoreFile(context.root, [...KITFILE_NAMES, IGNORE_FILE]);
 
-  const entries = kitfileEntries(kitfile).filter(
-    ({ role, path, index }) =>
-      !(role === 'model' && (path === undefined || isReference(path))) &&
-      !(role === 'dataset' && kitfile.datasets?.[index]?.remotePath !== undefined),
-  );
+  const stored = kitfileEntries(kitfile).filter(({ role, path }) => !(role === 'model' && (path === undefined || isReference(path))));
+  const entries = stored.filter(({ role, index }) => !(role === 'dataset' && kitfile.datasets?.[index]?.remotePath !== undefined));
+  warnOfRemoteDatasets(kitfile.datasets, call);
   const { compression = 'none', layerFormat = 'tar' } = args;
   const plans = planLayers(context, entries, { format: modelkit, layerFormat, compression, ignore, basePaths }, call);
 
@@ -89,7 +88,7 @@ export async function pack(kit: Kit, args: PackArguments, call: CallOptions = {}
   );
   for (const tag of destination.tags) await target.tag(manifest.descriptor, tag, call);
   await destination.close();
-  if (args.push !== true && location.type === 'reference') await rememberKitfile(kit, config.descriptor.digest, original.text);
+  if (args.push !== true && location.type === 'reference') await rememberKitfile(kit, config.descriptor.digest, original.text, call);
   return {
     reference: args.destination && formatLocation(location),
     digest: manifest.descriptor.digest,

@@ -71,8 +71,12 @@ export async function pull(kit: Kit, source: Location, call: CallOptions = {}): 
 async function pullOne(kit: Kit, location: Location, call: CallOptions): Promise<Transferred[]> {
   const first = await transferToStore(kit, location, call);
   const local = await openSource(kit, location, 'local', call);
-  const artifact = await loadArtifact(local.target, first.digest, first.reference, call);
-  const chain = await resolveChain(kit, baseReference(artifact), first.reference, 'local-first', call);
+  // an index, an image: what cannot be read as a model names no base
+  const artifact = await loadArtifact(local.target, first.digest, first.reference, call).catch((error: unknown) => {
+    if (isKitError(error, 'UNSUPPORTED')) return undefined;
+    throw error;
+  });
+  const chain = await resolveChain(kit, artifact && baseReference(artifact), first.reference, 'local-first', call);
   const results = [first];
   for (const base of chain) {
     if (!base.source.isLocal) results.push(await transferToStore(kit, { type: 'reference', reference: base.reference }, call));

@@ -11,6 +11,7 @@ import { describeChoices, type Filter, matchesLayer, wantsKitfile, wantsLayer } 
 import type { Kit } from './kit.ts';
 import { type LoadedArtifact, loadArtifact } from './load-artifact.ts';
 import { openSource } from './open-location.ts';
+import { warnOfRemoteDatasets } from './remote-dataset.ts';
 import { type SelectedLayer, unpackLayer } from './unpack-layer.ts';
 import { stageKitfile } from './unpack-kitfile.ts';
 
@@ -69,6 +70,10 @@ export async function unpack(kit: Kit, args: UnpackArguments, call: CallOptions 
   );
   if (artifact.kitfile === undefined && selected.length === 0) throw nothingToUnpack(source.name, artifact);
   checkPaths(selected);
+  warnOfRemoteDatasets(
+    artifact.kitfile?.datasets?.filter(({ name, path = '' }) => wantsLayer(filters, { role: 'dataset', name, path })),
+    call,
+  );
 
   const staging = new Staging(args.directory ?? '.', args.conflict ?? 'fail');
   try {
