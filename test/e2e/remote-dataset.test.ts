@@ -15,7 +15,7 @@ datasets:
   expect(packed.stderr).toBe('warning: dataset train stays at s3://bucket/train.csv: its files are not part of the ModelKit\n');
   const unpacked = await box.kit('unpack mine:v1 -d out');
   expect(unpacked.stderr).toBe(packed.stderr);
-  expect(await box.tree('out')).toEqual(['out/Kitfile', 'out/m', 'out/test.csv']);
+  expect(await box.tree('out')).toEqual(['Kitfile', 'm', 'test.csv']);
   expect((await box.kit('unpack mine:v1 -d model --filter model')).stderr).toBe('');
   expect(await box.ok('info mine:v1 --filter datasets[0].remotePath')).toBe('s3://bucket/train.csv\n');
 });
