@@ -1,6 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
-const project = (name: string, include: string, testTimeout: number) => ({ test: { name, include: [include], testTimeout } });
+// processes that are killed at random moments are part of the tests: in CI a second failure of one counts, here the first
+const retry = process.env['CI'] ? 1 : 0;
+const project = (name: string, include: string, testTimeout: number) => ({ test: { name, include: [include], testTimeout, retry } });
 
 export default defineConfig({
   test: {
