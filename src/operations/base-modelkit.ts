@@ -1,7 +1,7 @@
 import { isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import { isModelKitReference } from '../kitfile/layer-path.ts';
-import type { Kitfile } from '../kitfile/types.ts';
+import { type Kitfile, kitfileEntries } from '../kitfile/types.ts';
 import { formatReference, parseReference, type Reference } from '../oci/reference.ts';
 import type { Kit } from './kit.ts';
 import { type LoadedArtifact, loadArtifact } from './load-artifact.ts';
@@ -68,14 +68,5 @@ async function loadBase(kit: Kit, reference: Reference, lookup: Lookup, call: Ca
 /** Every layer path of a Kitfile as written; a model that is a reference has none. */
 export function layerPaths(kitfile: Kitfile | undefined, isReference: (path: string) => boolean): string[] {
   if (kitfile === undefined) return [];
-  const lists = [
-    kitfile.model ? [kitfile.model] : [],
-    kitfile.model?.parts,
-    kitfile.code,
-    kitfile.datasets,
-    kitfile.docs,
-    kitfile.prompts,
-    kitfile.mcpServers,
-  ];
-  return lists.flatMap((list) => (list ?? []).flatMap(({ path }) => (path === undefined || isReference(path) ? [] : [path])));
+  return kitfileEntries(kitfile).flatMap(({ path }) => (path === undefined || isReference(path) ? [] : [path]));
 }

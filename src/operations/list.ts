@@ -1,6 +1,7 @@
 import { type ErrorCode, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { Digest } from '../oci/digest.ts';
+import { isManifestType } from '../oci/media-types.ts';
 import type { Location } from '../oci/reference.ts';
 import { runAll } from '../targets/run-all.ts';
 import type { ReadTarget } from '../targets/types.ts';
@@ -24,7 +25,7 @@ export interface ListEntry {
 /** What is in the store, by repository and digest. One that cannot be read is a warning, so that the others are seen. */
 export async function listLocal(kit: Kit, call: CallOptions = {}): Promise<ListEntry[]> {
   const store = await kit.store();
-  const found = (await store.list()).filter(({ descriptor }) => isReadable(descriptor.mediaType));
+  const found = (await store.list()).filter(({ descriptor }) => isManifestType(descriptor.mediaType));
   const entries: (ListEntry | undefined)[] = [];
   await runAll([...found.entries()], 16, call.signal, async ([index, { repository, tags, descriptor }]) => {
     const shown = repository === '_' ? '<none>' : repository;
@@ -33,10 +34,6 @@ export async function listLocal(kit: Kit, call: CallOptions = {}): Promise<ListE
   const present = entries.filter((entry) => entry !== undefined);
   // the repositories are in order already; the sort is stable
   return present.toSorted((a, b) => (a.repository === b.repository ? compare(a.digest, b.digest) : 0));
-}
-
-function isReadable(mediaType: string): boolean {
-  return mediaType.includes('manifest');
 }
 
 function compare(a: string, b: string): number {

@@ -13,7 +13,7 @@ import { type Kitfile, kitfileEntries } from '../kitfile/types.ts';
 import { describe, type Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { ANNOTATION, MEDIA_TYPE } from '../oci/media-types.ts';
-import { formatLocation, type Location, parseReference } from '../oci/reference.ts';
+import { formatLocation, type Location } from '../oci/reference.ts';
 import { runAll } from '../targets/run-all.ts';
 import type { Target } from '../targets/types.ts';
 import { baseReference, layerPaths, resolveChain } from './base-modelkit.ts';
@@ -107,7 +107,6 @@ async function resolveBase(
 ): ReturnType<typeof resolveChain> {
   const path = kitfile.model?.path;
   if (path === undefined || !isReference(path)) return [];
-  parseReference(path);
   return await resolveChain(kit, path, formatLocation(location), 'local-first', call);
 }
 
