@@ -1,10 +1,19 @@
-import { open } from 'node:fs/promises';
+import { CHUNK_BYTES, releaseChunk } from '../chunk.ts';
+import { DirectFile } from './direct-file.ts';
 import { asPathError } from './path-error.ts';
 import type { Bytes } from './source.ts';
 
-/** Bytes that may wait while a write is under way. */
-const MAX_QUEUED = 2 * 1024 * 1024;
+/** Bytes that may wait while writes are under way. */
+const MAX_QUEUED = 2 * CHUNK_BYTES;
 const MAX_CHUNKS = 512;
+/** Writes at a time for one file: one copies into the page cache while another waits for the disk. */
+const MAX_WRITES = 2;
+/** What may be missing before the end of a file whose writer was killed. */
+export const MAX_UNORDERED = MAX_WRITES * (MAX_QUEUED + CHUNK_BYTES);
+/** Runs of zeros shorter than this are written like all else. */
+const SMALLEST_HOLE = 64 * 1024;
+
+const ZEROS = Buffer.alloc(CHUNK_BYTES);
 
 /**
  * Writes a new file while the next chunks are read; memory stays within a few times MAX_QUEUED.
@@ -12,7 +21,7 @@ const MAX_CHUNKS = 512;
  * @throws KitError
  */
 export async function writeNewFile(file: string, name: string, mode: number, content: Bytes): Promise<void> {
-  const handle = await naming(name, async () => await open(file, 'wx', 0o600));
+  const handle = await naming(name, async () => await DirectFile.open(file, { exclusive: true, mode: 0o600 }));
   try {
     await writeBehind(handle, name, content);
     await naming(name, async () => await handle.chmod(mode));
@@ -21,55 +30,88 @@ export async function writeNewFile(file: string, name: string, mode: number, con
   }
 }
 
-/** What is needed of a file to write it from its beginning. */
-interface Appendable {
-  writev(chunks: readonly Uint8Array[]): Promise<{ bytesWritten: number }>;
+/** What is needed of a file to write it at given positions. */
+export interface WritableFile {
+  writev(chunks: readonly Uint8Array[], position: number): Promise<{ bytesWritten: number }>;
+  truncate(length: number): Promise<void>;
 }
 
-/** Appends to an open file; the next chunks are read while the last are written. @throws KitError */
-export async function writeBehind(file: Appendable, name: string, content: Bytes): Promise<void> {
+/**
+ * Writes to an open file from `start` on; returns where it ends. The next chunks are read while the last are written, and their
+ * memory is released. Where there are only zeros the file gets a hole. @throws KitError
+ */
+export async function writeBehind(file: WritableFile, name: string, content: Bytes, start = 0): Promise<number> {
+  const writes = new Set<Promise<void>>();
   let queue: Uint8Array[] = [];
   let queued = 0;
-  let writing: Promise<void> | undefined;
+  let position = start;
+  let written = start;
   let failure: { readonly error: unknown } | undefined;
 
-  async function writeQueue(): Promise<void> {
-    try {
-      while (queue.length > 0) {
-        const batch = queue;
-        queue = [];
-        queued = 0;
-        await writeFully(file, batch);
-      }
-    } catch (error) {
-      failure = { error };
-    }
-    writing = undefined;
-  }
+  const writeQueue = (): void => {
+    const batch = queue;
+    const from = position - queued;
+    queue = [];
+    queued = 0;
+    written = position;
+    const write = writeFully(file, batch, from)
+      .catch((error: unknown) => {
+        failure ??= { error };
+      })
+      .finally(() => {
+        writes.delete(write);
+        if (queue.length > 0 && failure === undefined) writeQueue();
+      });
+    writes.add(write);
+  };
 
   try {
     for await (const chunk of content) {
-      queue.push(chunk);
-      queued += chunk.byteLength;
-      writing ??= writeQueue();
-      if (queued >= MAX_QUEUED || queue.length >= MAX_CHUNKS) await writing;
+      if (isHole(chunk)) {
+        if (queue.length > 0) writeQueue();
+        position += chunk.byteLength;
+        releaseChunk(chunk);
+      } else {
+        queue.push(chunk);
+        queued += chunk.byteLength;
+        position += chunk.byteLength;
+        // a second write begins only with a full chunk: small ones gather meanwhile
+        if (writes.size === 0 || (writes.size < MAX_WRITES && queued >= CHUNK_BYTES)) writeQueue();
+      }
+      while ((queued >= MAX_QUEUED || queue.length >= MAX_CHUNKS || writes.size > MAX_WRITES) && failure === undefined)
+        await Promise.race(writes);
       if (failure !== undefined) break;
     }
   } finally {
-    await writing;
+    while (writes.size > 0) await Promise.all(writes);
+  }
+  if (failure === undefined && written < position) {
+    await file.truncate(position).catch((error: unknown) => {
+      failure = { error };
+    });
   }
   if (failure !== undefined) throw asPathError(failure.error, name);
+  return position;
 }
 
-async function writeFully(file: Appendable, batch: readonly Uint8Array[]): Promise<void> {
+function isHole(chunk: Uint8Array): boolean {
+  const { byteLength } = chunk;
+  if (byteLength < SMALLEST_HOLE || byteLength > CHUNK_BYTES || chunk[0] !== 0 || chunk[byteLength - 1] !== 0) return false;
+  return ZEROS.compare(chunk, 0, byteLength, 0, byteLength) === 0;
+}
+
+async function writeFully(file: WritableFile, batch: readonly Uint8Array[], start: number): Promise<void> {
+  let position = start;
   let rest = batch.filter((chunk) => chunk.byteLength > 0);
   while (rest.length > 0) {
-    let { bytesWritten } = await file.writev(rest);
+    let { bytesWritten } = await file.writev(rest, position);
+    position += bytesWritten;
     const first = rest.findIndex((chunk) => (bytesWritten -= chunk.byteLength) < 0);
-    if (first === -1) return;
+    if (first === -1) break;
     const chunk = rest[first] as Uint8Array;
     rest = [chunk.subarray(chunk.byteLength + bytesWritten), ...rest.slice(first + 1)];
   }
+  for (const chunk of batch) releaseChunk(chunk);
 }
 
 async function naming<T>(name: string, work: () => Promise<T>): Promise<T> {

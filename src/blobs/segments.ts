@@ -1,8 +1,10 @@
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { allocateChunk, CHUNK_BYTES } from '../chunk.ts';
 import { KitError } from '../errors.ts';
 import { type FileStamp, sameStamp, stampOf } from './file-stamp.ts';
 import { asPathError } from './path-error.ts';
+import { readAhead } from './read-ahead.ts';
 import type { BlobSource, ByteRange } from './source.ts';
 
 /** A piece of a virtual blob: bytes in memory or made when they are read, or a range of a file of the user's. */
@@ -11,8 +13,6 @@ export type Segment =
   | { readonly type: 'made'; readonly length: number; readonly make: () => Uint8Array }
   | { readonly type: 'file'; readonly path: string; readonly offset: number; readonly length: number; readonly stamp: FileStamp };
 
-/** Size of the chunks handed out: SHA-256 and the disk are at their best from here on. */
-const CHUNK = 1024 * 1024;
 /** Up to this size the thread pool costs more than the read. */
 const SMALL_FILE = 128 * 1024;
 /** Should a pipe have taken the place of a file, opening it must not wait for a writer. */
@@ -37,27 +37,47 @@ function lengthOf(segment: Segment): number {
   return segment.type === 'bytes' ? segment.bytes.byteLength : segment.length;
 }
 
+/** Up to this size a blob gets memory of its own size. */
+const SMALL_BLOB = 128 * 1024;
+
 /** Fills one chunk from as many segments as it holds, so that thousands of small files make few chunks. */
 class ChunkFiller {
-  chunk: Buffer;
   filled = 0;
+  #chunk: Uint8Array | undefined;
   #remaining: number;
 
+  /** @param total bytes to come */
   constructor(total: number) {
     this.#remaining = total;
-    this.chunk = Buffer.allocUnsafeSlow(Math.min(CHUNK, total));
   }
 
-  get full(): boolean {
+  get isEmpty(): boolean {
+    return this.filled === 0;
+  }
+
+  get isFull(): boolean {
     return this.filled === this.chunk.byteLength;
   }
 
-  take(): Buffer {
+  get chunk(): Uint8Array {
+    this.#chunk ??=
+      this.#remaining <= SMALL_BLOB
+        ? Buffer.allocUnsafe(this.#remaining)
+        : allocateChunk().subarray(0, Math.min(CHUNK_BYTES, this.#remaining));
+    return this.#chunk;
+  }
+
+  take(): Uint8Array {
     const done = this.chunk.subarray(0, this.filled);
-    this.#remaining -= this.filled;
-    this.chunk = Buffer.allocUnsafeSlow(Math.min(CHUNK, this.#remaining));
+    this.pass(this.filled);
+    this.#chunk = undefined;
     this.filled = 0;
     return done;
+  }
+
+  /** Bytes that went by in chunks of their own. */
+  pass(bytes: number): void {
+    this.#remaining -= bytes;
   }
 }
 
@@ -85,7 +105,7 @@ async function* read(
     index += 1;
     signal?.throwIfAborted();
   }
-  if (filler.filled > 0) yield filler.take();
+  if (!filler.isEmpty) yield filler.take();
 }
 
 function firstEndingAfter(ends: readonly number[], position: number): number {
@@ -106,7 +126,7 @@ function* copyBytes(bytes: Uint8Array, filler: ChunkFiller): Generator<Uint8Arra
     filler.chunk.set(part, filler.filled);
     filler.filled += part.byteLength;
     offset += part.byteLength;
-    if (filler.full) yield filler.take();
+    if (filler.isFull) yield filler.take();
   }
 }
 
@@ -121,7 +141,7 @@ function* readSmall(segment: FileSegment, skip: number, length: number, filler: 
       if (got === 0) throw changed(segment);
       done += got;
       filler.filled += got;
-      if (filler.full) yield filler.take();
+      if (filler.isFull) yield filler.take();
     }
     checkStamp(
       naming(segment, () => fstatSync(fd, { bigint: true })),
@@ -140,18 +160,32 @@ async function* readLarge(
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   const file = await open(segment.path, READ).catch((error: unknown) => refuse(error, segment));
-  try {
-    checkStamp(await file.stat({ bigint: true }), segment);
-    for (let done = 0; done < length;) {
+  const end = segment.offset + skip + length;
+  const readInto = async (chunk: Uint8Array, position: number): Promise<void> => {
+    for (let done = 0; done < chunk.byteLength;) {
       signal?.throwIfAborted();
-      const want = Math.min(length - done, filler.chunk.byteLength - filler.filled);
       const { bytesRead } = await file
-        .read(filler.chunk, filler.filled, want, segment.offset + skip + done)
+        .read(chunk, done, chunk.byteLength - done, position + done)
         .catch((error: unknown) => refuse(error, segment));
       if (bytesRead === 0) throw changed(segment);
       done += bytesRead;
-      filler.filled += bytesRead;
-      if (filler.full) yield filler.take();
+    }
+  };
+  try {
+    checkStamp(await file.stat({ bigint: true }), segment);
+    for (let position = segment.offset + skip; position < end;) {
+      if (filler.isEmpty && end - position >= CHUNK_BYTES) {
+        const whole = Math.floor((end - position) / CHUNK_BYTES);
+        filler.pass(whole * CHUNK_BYTES);
+        yield* readAhead({ start: position, end: position + whole * CHUNK_BYTES }, readInto);
+        position += whole * CHUNK_BYTES;
+        continue;
+      }
+      const part = filler.chunk.subarray(filler.filled, filler.filled + end - position);
+      await readInto(part, position);
+      position += part.byteLength;
+      filler.filled += part.byteLength;
+      if (filler.isFull) yield filler.take();
     }
     checkStamp(await file.stat({ bigint: true }), segment);
   } finally {

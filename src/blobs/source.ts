@@ -4,7 +4,10 @@ export interface ByteRange {
   readonly end: number;
 }
 
-/** Each chunk belongs to the receiver: a producer never writes to it again. */
+/**
+ * Each chunk belongs to the receiver, who may keep it for good or give its memory back by `releaseChunk`. Nobody writes to it:
+ * it may still be hashed elsewhere. A producer that hands out parts of one chunk holds it once for each (`holdChunk`).
+ */
 export type Bytes = AsyncIterable<Uint8Array>;
 
 /** A blob that can be opened again: for a retry, a resumed upload, a second reader. */

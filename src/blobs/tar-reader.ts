@@ -1,3 +1,4 @@
+import { holdChunk, releaseChunk } from '../chunk.ts';
 import { isKitError, KitError } from '../errors.ts';
 import type { Bytes } from './source.ts';
 import { BLOCK, paddingFor } from './tar-header.ts';
@@ -63,11 +64,12 @@ export class TarReader {
       const part = await this.#some(this.#unread);
       if (part === undefined) throw this.#invalid(`ends ${this.#unread} bytes before the end of an entry`);
       this.#unread -= part.byteLength;
+      holdChunk(part);
       yield part;
     }
   }
 
-  /** All content of a small entry, without an iterator: the fast way for many small files. */
+  /** All content of a small entry, without an iterator: the fast way for many small files. It is good until the next call. */
   async contentAtOnce(): Promise<Uint8Array> {
     const bytes = await this.#take(this.#unread);
     if (bytes === undefined) throw this.#invalid(`ends before the end of an entry`);
@@ -107,8 +109,8 @@ export class TarReader {
 
   async #readExtension(header: TarBlock, pax: Extensions): Promise<void> {
     if (header.size > MAX_EXTENSION) throw this.#invalid(`has an extended header of ${header.size} bytes`);
-    const data = await this.#take(header.size);
-    if (data === undefined || (await this.#take(paddingFor(header.size))) === undefined) throw this.#invalid('ends in an extended header');
+    const data = (await this.#take(header.size + paddingFor(header.size)))?.subarray(0, header.size);
+    if (data === undefined) throw this.#invalid('ends in an extended header');
     if (header.type === 'global') {
       parsePax(data, this.#name, true);
       return;
@@ -144,10 +146,12 @@ export class TarReader {
     return undefined;
   }
 
+  /** Good until the next call, unless it is held. */
   async #some(limit: number): Promise<Uint8Array | undefined> {
     while (this.#offset === this.#chunk.byteLength) {
       const next = await this.#iterator.next();
       if (next.done === true) return undefined;
+      releaseChunk(this.#chunk);
       this.#chunk = next.value;
       this.#offset = 0;
     }
@@ -175,10 +179,13 @@ export class TarReader {
         if (parts.length > 0) throw compressed ?? this.#invalid('is cut off');
         return undefined;
       }
+      holdChunk(part);
       parts.push(part);
       left -= part.byteLength;
     }
-    return Buffer.concat(parts);
+    const whole = Buffer.concat(parts);
+    for (const part of parts) releaseChunk(part);
+    return whole;
   }
 
   #invalid(why: string): KitError {

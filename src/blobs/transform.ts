@@ -1,4 +1,5 @@
 import type { Transform } from 'node:stream';
+import { releaseChunk } from '../chunk.ts';
 import type { Bytes } from './source.ts';
 
 /** A zlib stream: it counts what it took. */
@@ -53,6 +54,7 @@ export class CodecFeed {
         this.#rest = chunk.subarray(chunk.byteLength - (fed - codec.bytesWritten));
         return;
       }
+      releaseChunk(chunk);
     }
   }
 

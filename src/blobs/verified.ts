@@ -1,6 +1,7 @@
 import { KitError } from '../errors.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
-import { digestAlgorithm, Digester } from '../oci/digest.ts';
+import { digestAlgorithm } from '../oci/digest.ts';
+import { StreamDigester } from '../oci/stream-digester.ts';
 import type { Bytes } from './source.ts';
 
 /**
@@ -9,20 +10,24 @@ import type { Bytes } from './source.ts';
  * @throws KitError SIZE_MISMATCH as soon as too many bytes arrive or when too few did; DIGEST_MISMATCH at the end
  */
 export async function* verified(bytes: Bytes, expected: Descriptor): AsyncGenerator<Uint8Array, void, undefined> {
-  const digester = new Digester(digestAlgorithm(expected.digest));
+  const digester = new StreamDigester(digestAlgorithm(expected.digest), expected.size);
   let received = 0;
-  for await (const chunk of bytes) {
-    received += chunk.byteLength;
-    if (received > expected.size) throw sizeMismatch(expected, `more than ${expected.size}`);
-    digester.update(chunk);
-    yield chunk;
-  }
-  if (received !== expected.size) throw sizeMismatch(expected, String(received));
-  const actual = digester.digest();
-  if (actual !== expected.digest) {
-    throw new KitError('DIGEST_MISMATCH', `${expected.digest}: the content has digest ${actual}`, {
-      hint: 'the content was changed or damaged; fetch it again from a source that you trust',
-    });
+  try {
+    for await (const chunk of bytes) {
+      received += chunk.byteLength;
+      if (received > expected.size) throw sizeMismatch(expected, `more than ${expected.size}`);
+      await digester.update(chunk);
+      yield chunk;
+    }
+    if (received !== expected.size) throw sizeMismatch(expected, String(received));
+    const actual = await digester.digest();
+    if (actual !== expected.digest) {
+      throw new KitError('DIGEST_MISMATCH', `${expected.digest}: the content has digest ${actual}`, {
+        hint: 'the content was changed or damaged; fetch it again from a source that you trust',
+      });
+    }
+  } finally {
+    digester.abandon();
   }
 }
 

@@ -5,12 +5,12 @@ import { KitError } from '../errors.ts';
 export type Digest = `sha256:${string}` | `sha512:${string}`;
 
 const HEX_LENGTH = { sha256: 64, sha512: 128 } as const;
-type Algorithm = keyof typeof HEX_LENGTH;
+export type DigestAlgorithm = keyof typeof HEX_LENGTH;
 
 export function isDigest(text: unknown): text is Digest {
   if (typeof text !== 'string') return false;
   const match = /^(sha256|sha512):([a-f0-9]+)$/.exec(text);
-  return match !== null && match[2]?.length === HEX_LENGTH[match[1] as Algorithm];
+  return match !== null && match[2]?.length === HEX_LENGTH[match[1] as DigestAlgorithm];
 }
 
 /** @throws KitError MANIFEST_INVALID when `text` is no digest; `what` says where it stood. */
@@ -19,7 +19,7 @@ export function parseDigest(text: unknown, what: string): Digest {
   return text;
 }
 
-export function digestAlgorithm(digest: Digest): Algorithm {
+export function digestAlgorithm(digest: Digest): DigestAlgorithm {
   return digest.startsWith('sha512') ? 'sha512' : 'sha256';
 }
 
@@ -30,10 +30,10 @@ export function digestHex(digest: Digest): string {
 
 /** A running hash that ends in a digest. */
 export class Digester {
-  readonly #algorithm: Algorithm;
+  readonly #algorithm: DigestAlgorithm;
   readonly #hash: Hash;
 
-  constructor(algorithm: Algorithm = 'sha256') {
+  constructor(algorithm: DigestAlgorithm = 'sha256') {
     this.#algorithm = algorithm;
     this.#hash = createHash(algorithm);
   }
@@ -47,7 +47,7 @@ export class Digester {
   }
 }
 
-export function digestOf(bytes: Uint8Array, algorithm: Algorithm = 'sha256'): Digest {
+export function digestOf(bytes: Uint8Array, algorithm: DigestAlgorithm = 'sha256'): Digest {
   const digester = new Digester(algorithm);
   digester.update(bytes);
   return digester.digest();

@@ -1,20 +1,23 @@
 import { type BigIntStats, existsSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { digestFile } from '../blobs/digest-file.ts';
 import { asPathError } from '../blobs/path-error.ts';
+import { readAhead } from '../blobs/read-ahead.ts';
 import type { BlobSource, ByteRange, Bytes } from '../blobs/source.ts';
 import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
-import { type Digest, digestAlgorithm, Digester, digestHex, isDigest } from '../oci/digest.ts';
+import { type Digest, digestAlgorithm, digestHex, isDigest } from '../oci/digest.ts';
 import { isManifestLike, MAX_METADATA_BYTES } from '../oci/media-types.ts';
+import { StreamDigester } from '../oci/stream-digester.ts';
 import type { BlobStore } from './indexed-target.ts';
 import { Ingest } from './ingest.ts';
 import { isErrno, withPath } from './io-error.ts';
 import type { FetchOptions } from './types.ts';
 import { VerifiedBlobs } from './verified-blobs.ts';
 
-const READ_BYTES = 1024 * 1024;
+
 
 export interface BlobDirectoryOptions {
   /** Where to remember which blobs were verified; in memory only unless told. */
@@ -160,7 +163,7 @@ export class BlobDirectory implements BlobStore {
 
   async #isSound(digest: Digest, path: string, stats: BigIntStats, options: CallOptions): Promise<boolean> {
     if (await this.#stamps.trusts(digest, stats)) return true;
-    if (!stats.isFile() || (await hashFile(path, digest, options.signal)) !== digest) return false;
+    if (!stats.isFile() || (await hashFile(path, digest, Number(stats.size), options.signal)) !== digest) return false;
     // stamped with what stat said before: a change while hashing shows in the next stat
     await this.#stamps.add(digest, stats);
     return true;
@@ -211,36 +214,30 @@ function missing(path: string, blob: Descriptor): KitError {
   });
 }
 
-async function hashFile(path: string, digest: Digest, signal: AbortSignal | undefined): Promise<Digest> {
-  const digester = new Digester(digestAlgorithm(digest));
-  const buffer = Buffer.allocUnsafe(READ_BYTES);
-  const handle = await withPath(path, async () => await open(path, 'r'));
+async function hashFile(path: string, digest: Digest, size: number, signal: AbortSignal | undefined): Promise<Digest> {
+  const digester = new StreamDigester(digestAlgorithm(digest), size);
   try {
-    for (;;) {
-      signal?.throwIfAborted();
-      const { bytesRead } = await withPath(path, async () => await handle.read(buffer, 0, buffer.length, null));
-      if (bytesRead === 0) return digester.digest();
-      digester.update(buffer.subarray(0, bytesRead));
-    }
+    await digestFile(path, digester, { signal });
+    return await digester.digest();
   } finally {
-    await handle.close();
+    digester.abandon();
   }
 }
 
 async function* readFileRange(path: string, blob: Descriptor, range: ByteRange, signal: AbortSignal | undefined): Bytes {
   const handle = await openBlob(path, blob);
-  try {
-    for (let position = range.start; position < range.end;) {
+  const readInto = async (chunk: Uint8Array, start: number): Promise<void> => {
+    for (let done = 0; done < chunk.byteLength;) {
       signal?.throwIfAborted();
-      // a new buffer each time: the chunk belongs to the receiver
-      const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, range.end - position));
-      const { bytesRead } = await withPath(path, async () => await handle.read(buffer, 0, buffer.length, position));
+      const { bytesRead } = await withPath(path, async () => await handle.read(chunk, done, chunk.byteLength - done, start + done));
       if (bytesRead === 0) {
-        throw new KitError('SIZE_MISMATCH', `${blob.digest}: ${path} was cut off at ${position} bytes while it was read`);
+        throw new KitError('SIZE_MISMATCH', `${blob.digest}: ${path} was cut off at ${start + done} bytes while it was read`);
       }
-      position += bytesRead;
-      yield bytesRead === buffer.length ? buffer : buffer.subarray(0, bytesRead);
+      done += bytesRead;
     }
+  };
+  try {
+    yield* readAhead(range, readInto);
   } finally {
     await handle.close();
   }

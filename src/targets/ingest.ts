@@ -1,16 +1,19 @@
-import { type FileHandle, mkdir, open, readdir, unlink } from 'node:fs/promises';
+import { mkdir, readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeBehind } from '../blobs/file-writer.ts';
+import { digestFile } from '../blobs/digest-file.ts';
+import { DirectFile } from '../blobs/direct-file.ts';
+import { MAX_UNORDERED, writeBehind } from '../blobs/file-writer.ts';
 import type { BlobSource } from '../blobs/source.ts';
+import { CHUNK_BYTES } from '../chunk.ts';
 import { isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
-import { type Digest, digestAlgorithm, Digester, digestHex } from '../oci/digest.ts';
-import { isErrno, withPath } from './io-error.ts';
+import { type Digest, digestAlgorithm, digestHex } from '../oci/digest.ts';
+import { StreamDigester } from '../oci/stream-digester.ts';
+import { withPath } from './io-error.ts';
 import { type Lock, tryLock } from './lock.ts';
 import { sweepTemporary, temporaryName } from './temporary-name.ts';
 
-const READ_BYTES = 1024 * 1024;
 const SHARED = /^sha(?:256|512)-[0-9a-f]+\.partial$/;
 
 /** A file in ingest/ that holds what it should, to be renamed by the receiver. */
@@ -114,65 +117,53 @@ async function fill(
   options: CallOptions,
   onResume?: (bytes: number) => void,
 ): Promise<Ingested> {
-  const handle = await withPath(path, async () => await openForUpdate(path));
-  const digester = new Digester(blob === undefined ? 'sha256' : digestAlgorithm(blob.digest));
-  let size = 0;
+  const algorithm = blob === undefined ? 'sha256' : digestAlgorithm(blob.digest);
+  const file = await withPath(path, async () => await DirectFile.open(path));
+  const digester = new StreamDigester(algorithm, blob?.size ?? source.size);
   try {
-    size = await withPath(path, async () => await rehash(handle, digester, blob, options.signal));
-    onResume?.(size);
-    size = await append(handle, path, source, digester, size, blob, options.signal);
+    const start = await withPath(path, async () => await rehash(file, path, digester, blob, options.signal));
+    onResume?.(start);
+    const size = await append(file, path, source, digester, start, blob, options.signal);
+    const digest = await digester.digest();
+    if (blob !== undefined && size !== blob.size) throw sizeMismatch(blob, String(size));
+    if (blob !== undefined && digest !== blob.digest) {
+      throw new KitError('DIGEST_MISMATCH', `${blob.digest}: the content has digest ${digest}`, {
+        hint: 'the content was changed or damaged; fetch it again from a source that you trust',
+      });
+    }
+    return { path, digest, size };
   } finally {
-    await handle.close();
-  }
-  const digest = digester.digest();
-  if (blob !== undefined && size !== blob.size) throw sizeMismatch(blob, String(size));
-  if (blob !== undefined && digest !== blob.digest) {
-    throw new KitError('DIGEST_MISMATCH', `${blob.digest}: the content has digest ${digest}`, {
-      hint: 'the content was changed or damaged; fetch it again from a source that you trust',
-    });
-  }
-  return { path, digest, size };
-}
-
-async function openForUpdate(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, 'r+');
-  } catch (error) {
-    if (!isErrno(error, 'ENOENT')) throw error;
-    return await open(path, 'wx+');
+    digester.abandon();
+    await file.close();
   }
 }
 
-/** Hashes what an earlier attempt left; a part longer than the blob is useless and cut off. */
+/** Hashes what an earlier attempt left, without the end where a killed one may have left gaps, and cuts off the rest. Returns its size. */
 async function rehash(
-  handle: FileHandle,
-  digester: Digester,
+  file: DirectFile,
+  path: string,
+  digester: StreamDigester,
   blob: Descriptor | undefined,
   signal: AbortSignal | undefined,
 ): Promise<number> {
-  const { size } = await handle.stat();
+  const size = await file.size();
   if (size === 0) return 0;
-  if (blob === undefined || size > blob.size) {
-    await handle.truncate(0);
-    return 0;
-  }
-  const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, size));
-  let position = 0;
-  while (position < size) {
-    signal?.throwIfAborted();
-    const { bytesRead } = await handle.read(buffer, 0, buffer.length, position);
-    if (bytesRead === 0) break;
-    digester.update(buffer.subarray(0, bytesRead));
-    position += bytesRead;
-  }
-  return position;
+  const kept = blob === undefined || size > blob.size ? 0 : size === blob.size || size <= MAX_UNORDERED ? size : wholeChunks(size - MAX_UNORDERED);
+  if (kept < size) await file.truncate(kept);
+  await digestFile(path, digester, { end: kept, signal });
+  return kept;
+}
+
+// chunks that begin where blocks of the file do can be written past the page cache
+function wholeChunks(size: number): number {
+  return size - (size % CHUNK_BYTES);
 }
 
 async function append(
-  handle: FileHandle,
+  file: DirectFile,
   path: string,
   source: BlobSource,
-  digester: Digester,
+  digester: StreamDigester,
   start: number,
   blob: Descriptor | undefined,
   signal: AbortSignal | undefined,
@@ -186,21 +177,11 @@ async function append(
       signal?.throwIfAborted();
       received += chunk.byteLength;
       if (blob !== undefined && received > blob.size) throw sizeMismatch(blob, `more than ${blob.size}`);
-      digester.update(chunk);
+      await digester.update(chunk);
       yield chunk;
     }
   }
-  // hashed while the thread pool writes what came before
-  let written = start;
-  const file = {
-    writev: async (chunks: readonly Uint8Array[]) => {
-      const result = await handle.writev(chunks, written);
-      written += result.bytesWritten;
-      return result;
-    },
-  };
-  await writeBehind(file, path, hashed());
-  return received;
+  return await writeBehind(file, path, hashed(), start);
 }
 
 function sizeMismatch(blob: Descriptor, received: string): KitError {

@@ -12,7 +12,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['formats', 'signing', 'server', 'targets'],
   ['registry', 'blobs', 'kitfile'],
   ['oci'],
-  ['errors', 'events'],
+  ['errors', 'events', 'chunk'],
 ];
 /** What may import a peer in its own layer, or types of one. */
 const PEERS: readonly string[] = ['signing -> targets'];

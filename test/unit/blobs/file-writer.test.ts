@@ -21,6 +21,7 @@ test('writes that take only a part are continued', async () => {
   const content = randomBytes(300_000);
   const written: Buffer[] = [];
   const file = {
+    async truncate() {},
     async writev(chunks: readonly Uint8Array[]) {
       await setImmediate();
       const taken = Buffer.concat(chunks).subarray(0, 777);
@@ -33,9 +34,9 @@ test('writes that take only a part are continued', async () => {
 });
 
 test('a write that fails ends the source and is named', async () => {
-  const source = new Chunks(Buffer.alloc(10_000_000), 1000);
+  const source = new Chunks(randomBytes(10_000_000), 1000);
   const full = Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC', errno: -28 });
-  await expect(writeBehind({ writev: () => Promise.reject(full) }, 'model.bin', source)).rejects.toMatchObject({
+  await expect(writeBehind({ writev: () => Promise.reject(full), truncate: async () => {} }, 'model.bin', source)).rejects.toMatchObject({
     code: 'DISK_FULL',
     message: expect.stringContaining('model.bin') as unknown,
   });
@@ -51,12 +52,13 @@ test('an error of the source comes through, and the file is closed', async () =>
 });
 
 test('a slow disk holds the source back', async () => {
-  const source = new Chunks(Buffer.alloc(64 * 1024 * 1024), 64 * 1024);
+  const source = new Chunks(Buffer.alloc(64 * 1024 * 1024, 1), 64 * 1024);
   let release: (() => void) | undefined;
   const gate = new Promise<void>((resolve) => (release = resolve));
   const written: number[] = [];
   const writing = writeBehind(
     {
+      async truncate() {},
       async writev(chunks) {
         await gate;
         const bytesWritten = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);

@@ -1,0 +1,101 @@
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import type { WritableFile } from './file-writer.ts';
+import { WritePace } from './write-pace.ts';
+
+/** What O_DIRECT asks of memory, position and length: the block of the device, which for most is the first. */
+const BLOCKS = [512, 4096];
+/** Less is not worth a wait for the disk. */
+const SMALLEST_DIRECT = 256 * 1024;
+const { O_RDWR, O_CREAT, O_EXCL, O_WRONLY } = constants;
+const O_DIRECT = process.platform === 'linux' ? constants.O_DIRECT : undefined;
+const REFUSED: ReadonlySet<string> = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP']);
+
+/** Of all files: they share the disk. */
+const pace = new WritePace();
+
+/**
+ * A file that is written past the page cache where the file system and the bytes allow and where that is faster: it saves a copy, and
+ * evicts nothing else.
+ */
+export class DirectFile implements WritableFile {
+  readonly #path: string;
+  readonly #plain: FileHandle;
+  #direct: Promise<FileHandle | undefined> | undefined;
+  #block = 0;
+
+  private constructor(path: string, plain: FileHandle) {
+    this.#path = path;
+    this.#plain = plain;
+    if (O_DIRECT === undefined) this.#direct = Promise.resolve(undefined);
+  }
+
+  /** Opens a file to go on with, or makes it; with `exclusive` it must not be there. Throws the errors of the file system. */
+  static async open(path: string, { exclusive = false, mode = 0o666 } = {}): Promise<DirectFile> {
+    return new DirectFile(path, await open(path, O_RDWR | O_CREAT | (exclusive ? O_EXCL : 0), mode));
+  }
+
+  async size(): Promise<number> {
+    return (await this.#plain.stat()).size;
+  }
+
+  async chmod(mode: number): Promise<void> {
+    await this.#plain.chmod(mode);
+  }
+
+  async truncate(length: number): Promise<void> {
+    await this.#plain.truncate(length);
+  }
+
+  /** Several calls may be under way at a time. */
+  async writev(chunks: readonly Uint8Array[], position: number): Promise<{ bytesWritten: number }> {
+    const bytes = chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    const isDirect = bytes >= SMALLEST_DIRECT && pace.isDirectWorth && this.#isAligned(chunks, position);
+    return (isDirect ? await this.#writeDirect(chunks, position) : undefined) ?? (await this.#plain.writev(chunks, position));
+  }
+
+  async close(): Promise<void> {
+    await (await this.#direct)?.close();
+    await this.#plain.close();
+  }
+
+  /** Undefined where the file system refuses. */
+  async #writeDirect(chunks: readonly Uint8Array[], position: number): Promise<{ bytesWritten: number } | undefined> {
+    const block = this.#block;
+    this.#direct ??= open(this.#path, O_WRONLY | (O_DIRECT ?? 0)).catch(() => undefined);
+    const direct = await this.#direct;
+    let bytesWritten = 0;
+    pace.begin(performance.now());
+    try {
+      const written = await direct?.writev(chunks, position);
+      bytesWritten = written?.bytesWritten ?? 0;
+      return written;
+    } catch (error) {
+      if (!REFUSED.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      // a write beside this one may have been refused first
+      if (block === this.#block) await this.#raiseBlock();
+      return undefined;
+    } finally {
+      pace.end(bytesWritten, performance.now());
+    }
+  }
+
+  async #raiseBlock(): Promise<void> {
+    this.#block += 1;
+    if (this.#block < BLOCKS.length) return;
+    const direct = this.#direct;
+    this.#direct = Promise.resolve(undefined);
+    await (await direct)?.close();
+  }
+
+  #isAligned(chunks: readonly Uint8Array[], position: number): boolean {
+    const block = BLOCKS[this.#block] ?? Number.NaN;
+    const isMultiple = (number: number): boolean => number % block === 0;
+    return (
+      isMultiple(position) &&
+      chunks.every(
+        ({ buffer, byteOffset, byteLength }) => buffer instanceof SharedArrayBuffer && isMultiple(byteOffset) && isMultiple(byteLength),
+      )
+    );
+  }
+}
