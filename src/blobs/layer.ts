@@ -1,5 +1,5 @@
 import { BLOCK, encodeTarHeader, paddingFor, tarHeaderSize } from './tar-header.ts';
-import { type Segment, segmentSource } from './segments.ts';
+import { cloneSegment, type FileSegment, type Segment, segmentSource } from './segments.ts';
 import type { BlobSource } from './source.ts';
 import type { WalkEntry } from './walk.ts';
 
@@ -24,9 +24,11 @@ export function tarLayer(entries: readonly WalkEntry[]): SizedSource {
 
 /** The bytes of one file as they are. */
 export function rawLayer(entry: WalkEntry): SizedSource {
-  return segmentSource(entry.size === 0 ? [] : [fileSegment(entry)]);
+  if (entry.size === 0) return segmentSource([]);
+  const segment = fileSegment(entry);
+  return { ...segmentSource([segment]), cloneTo: (path) => cloneSegment(segment, path) };
 }
 
-function fileSegment(entry: WalkEntry): Segment {
+function fileSegment(entry: WalkEntry): FileSegment {
   return { type: 'file', path: entry.source, offset: 0, length: entry.size, stamp: entry.stamp };
 }

@@ -1,10 +1,11 @@
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, stat, unlink } from 'node:fs/promises';
 import { allocateChunk, CHUNK_BYTES } from '../chunk.ts';
 import { KitError } from '../errors.ts';
 import { type FileStamp, sameStamp, stampOf } from './file-stamp.ts';
 import { asPathError } from './path-error.ts';
 import { readAhead } from './read-ahead.ts';
+import { reflink } from './reflink.ts';
 import type { BlobSource, ByteRange } from './source.ts';
 
 /** A piece of a virtual blob: bytes in memory or made when they are read, or a range of a file of the user's. */
@@ -130,7 +131,7 @@ function* copyBytes(bytes: Uint8Array, filler: ChunkFiller): Generator<Uint8Arra
   }
 }
 
-type FileSegment = Extract<Segment, { type: 'file' }>;
+export type FileSegment = Extract<Segment, { type: 'file' }>;
 
 function* readSmall(segment: FileSegment, skip: number, length: number, filler: ChunkFiller): Generator<Uint8Array> {
   const fd = naming(segment, () => openSync(segment.path, READ));
@@ -191,6 +192,21 @@ async function* readLarge(
   } finally {
     await file.close();
   }
+}
+
+/** The whole file as the new file `path`, sharing its blocks; false where the file system has no such files. @throws KitError SOURCE_CHANGED */
+export async function cloneSegment(segment: FileSegment, path: string): Promise<boolean> {
+  if (segment.length < SMALL_FILE || segment.offset !== 0) return false;
+  if (!(await reflink(segment.path, path))) return false;
+  try {
+    // what was cloned is what was there before and is there still
+    checkStamp(await stat(segment.path, { bigint: true }).catch((error: unknown) => refuse(error, segment)), segment);
+    if ((await stat(path)).size !== segment.length) throw changed(segment);
+  } catch (error) {
+    await unlink(path);
+    throw error;
+  }
+  return true;
 }
 
 function naming<T>(segment: FileSegment, work: () => T): T {

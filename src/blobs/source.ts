@@ -15,6 +15,8 @@ export interface BlobSource {
   /** Bytes; undefined only while a compressed size is not known yet. */
   readonly size: number | undefined;
   open(range?: ByteRange, signal?: AbortSignal): Bytes;
+  /** Makes the new file `path` a copy of the blob that shares its blocks; false, with nothing made, where that cannot be done. */
+  readonly cloneTo?: (path: string) => Promise<boolean>;
 }
 
 export function bytesSource(bytes: Uint8Array): BlobSource {

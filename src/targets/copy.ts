@@ -1,3 +1,4 @@
+import { reflink } from '../blobs/reflink.ts';
 import { type BlobSource, type Bytes, bytesSource } from '../blobs/source.ts';
 import { isKitError, KitError } from '../errors.ts';
 import type { BlobAction, CallOptions } from '../events.ts';
@@ -95,6 +96,10 @@ function fetchedFrom(src: ReadTarget, blob: Descriptor): BlobSource {
     async *open(range, signal) {
       yield* await src.fetch(blob, { signal, ...(range === undefined ? {} : { range }) });
     },
+    cloneTo: async (path) => {
+      const file = src.can.localPath?.(blob);
+      return file !== undefined && (await reflink(file, path));
+    },
   };
 }
 
@@ -117,6 +122,11 @@ function counted(source: BlobSource, id: string, { onEvent }: CallOptions): Blob
       } catch (error) {
         throw withOrigin(error, 'source');
       }
+    },
+    cloneTo: async (path) => {
+      const isCloned = (await source.cloneTo?.(path)) ?? false;
+      if (isCloned) moveTo(source.size ?? 0);
+      return isCloned;
     },
   };
 }

@@ -1,4 +1,5 @@
-import { mkdir, readdir, unlink } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { digestFile } from '../blobs/digest-file.ts';
 import { DirectFile } from '../blobs/direct-file.ts';
@@ -14,6 +15,7 @@ import { withPath } from './io-error.ts';
 import { type Lock, tryLock } from './lock.ts';
 import { sweepTemporary, temporaryName } from './temporary-name.ts';
 
+const BLOB_MODE = 0o644;
 const SHARED = /^sha(?:256|512)-[0-9a-f]+\.partial$/;
 
 /** A file in ingest/ that holds what it should, to be renamed by the receiver. */
@@ -118,24 +120,39 @@ async function fill(
   onResume?: (bytes: number) => void,
 ): Promise<Ingested> {
   const algorithm = blob === undefined ? 'sha256' : digestAlgorithm(blob.digest);
+  const isCloned = !existsSync(path) && (await clone(source, path));
   const file = await withPath(path, async () => await DirectFile.open(path));
   const digester = new StreamDigester(algorithm, blob?.size ?? source.size);
   try {
+    if (isCloned) {
+      const size = await digestFile(path, digester, { signal: options.signal });
+      return { path, digest: checked(blob, size, await digester.digest()), size };
+    }
     const start = await withPath(path, async () => await rehash(file, path, digester, blob, options.signal));
     onResume?.(start);
     const size = await append(file, path, source, digester, start, blob, options.signal);
-    const digest = await digester.digest();
-    if (blob !== undefined && size !== blob.size) throw sizeMismatch(blob, String(size));
-    if (blob !== undefined && digest !== blob.digest) {
-      throw new KitError('DIGEST_MISMATCH', `${blob.digest}: the content has digest ${digest}`, {
-        hint: 'the content was changed or damaged; fetch it again from a source that you trust',
-      });
-    }
-    return { path, digest, size };
+    return { path, digest: checked(blob, size, await digester.digest()), size };
   } finally {
     digester.abandon();
     await file.close();
   }
+}
+
+function checked(blob: Descriptor | undefined, size: number, digest: Digest): Digest {
+  if (blob !== undefined && size !== blob.size) throw sizeMismatch(blob, String(size));
+  if (blob !== undefined && digest !== blob.digest) {
+    throw new KitError('DIGEST_MISMATCH', `${blob.digest}: the content has digest ${digest}`, {
+      hint: 'the content was changed or damaged; fetch it again from a source that you trust',
+    });
+  }
+  return digest;
+}
+
+async function clone(source: BlobSource, path: string): Promise<boolean> {
+  if (!((await source.cloneTo?.(path)) ?? false)) return false;
+  // it came with the mode of the user's file
+  await withPath(path, async () => await chmod(path, BLOB_MODE));
+  return true;
 }
 
 /** Hashes what an earlier attempt left, without the end where a killed one may have left gaps, and cuts off the rest. Returns its size. */
