@@ -3,7 +3,8 @@ export type BlobAction = 'hash' | 'pack' | 'push' | 'pull' | 'unpack';
 
 /** Typed progress. Producers never print; renderers throttle. */
 export type KitEvent =
-  | { readonly type: 'phase'; readonly phase: string; readonly subject: string }
+  /** How many blobs are going to be moved or looked at, and their bytes; the blobs follow. */
+  | { readonly type: 'plan'; readonly blobs: number; readonly bytes: number }
   | { readonly type: 'blob'; readonly id: string; readonly action: BlobAction; readonly label: string; readonly total: number | undefined }
   /** `delta` is negative when an attempt is undone. */
   | { readonly type: 'bytes'; readonly id: string; readonly delta: number }

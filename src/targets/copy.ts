@@ -60,6 +60,8 @@ async function leaseOf(dst: Target, options: CallOptions): Promise<AsyncDisposab
 
 async function copyPlanned(src: ReadTarget, root: Descriptor, dst: Target, options: CopyOptions): Promise<CopyPlan> {
   const plan = await from('source', async () => await planCopy(src, root, options));
+  const all = [...plan.blobs, ...plan.manifests.map(({ descriptor }) => descriptor)];
+  options.onEvent?.({ type: 'plan', blobs: all.length, bytes: all.reduce((sum, { size }) => sum + size, 0) });
   await runAll(plan.blobs, options.concurrency ?? 5, options.signal, async (blob, signal) => {
     await copyBlob(blob, fetchedFrom(src, blob), dst, { ...options, signal });
   });

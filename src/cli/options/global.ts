@@ -7,7 +7,7 @@ export const PROGRESS_STYLES = ['none', 'plain', 'fancy', 'json'] as const;
 export interface GlobalFlags {
   readonly config?: string;
   readonly logLevel: (typeof LOG_LEVELS)[number];
-  /** Undefined: bars on a terminal, nothing elsewhere. */
+  /** Undefined: bars on a terminal, lines in CI, nothing elsewhere. */
   readonly progress?: (typeof PROGRESS_STYLES)[number];
 }
 
@@ -16,7 +16,7 @@ export function addGlobalOptions(command: Command): Command {
   return command
     .option('--config <dir>', "folder of the store and credentials (default: $KIT_HOME, $KITOPS_HOME or the platform's data folder)")
     .option('--log-level <level>', `how much to say: ${LOG_LEVELS.join(', ')}`, 'info')
-    .option('--progress <style>', `progress on stderr: ${PROGRESS_STYLES.join(', ')} (default: fancy on a terminal, else none)`)
+    .option('--progress <style>', `progress on stderr: ${PROGRESS_STYLES.join(', ')} (default: fancy on a terminal, plain in CI, else none)`)
     .option('-v, --verbose', 'say more; repeat for more still', (_value: string, count: number) => count + 1, 0);
 }
 

@@ -1,12 +1,10 @@
 import { stringifyExact } from '../../oci/json.ts';
+import { writeStdout } from './stdout.ts';
 
-/** Data for stdout, nothing else goes there. */
-export function printLine(line: string): void {
-  process.stdout.write(`${line}\n`);
-}
-
-export function printJson(data: unknown): void {
-  printLine(stringifyExact(data, 2));
+/** Data for stdout, nothing else goes there: as JSON when the user asked for it, else as lines. */
+export function printResult(format: string | undefined, data: unknown, lines: readonly string[]): void {
+  const text = format === 'json' ? stringifyExact(data, 2) : lines.join('\n');
+  if (format === 'json' || lines.length > 0) writeStdout(`${text}\n`);
 }
 
 /** Messages for people. */

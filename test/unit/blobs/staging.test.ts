@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, linkSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Staging } from '../../../src/blobs/staging.ts';
@@ -165,4 +165,71 @@ test('names that differ only in case are told', () => {
     ['d/a', 'd/A'],
     ['É', 'é'],
   ]);
+});
+
+/** A blob, and how a link to it is placed. */
+function linked(): { root: string; blob: string; place: (file: string) => Promise<boolean> } {
+  const root = temporaryDirectory();
+  const blob = join(root, 'blob');
+  writeFileSync(blob, 'blob');
+  chmodSync(blob, 0o444);
+  const place = async (file: string): Promise<boolean> => {
+    linkSync(blob, file);
+    return await Promise.resolve(true);
+  };
+  return { root, blob, place };
+}
+const state = (file: string) => ({ text: readFileSync(file, 'utf8'), mode: statSync(file).mode & 0o777, links: statSync(file).nlink });
+
+describe('a link to a file elsewhere', () => {
+  test('replaces a file, and is replaced by one, without a byte or mode going through it', async () => {
+    const { root, blob, place } = linked();
+    const out = join(root, 'out');
+    mkdirSync(out);
+    writeFileSync(join(out, 'x'), 'mine');
+    const first = stage(out, 'overwrite');
+    expect(await first.addPlaced('x', 'layer', place)).toBe(true);
+    first.commit();
+    await first.discard();
+    expect(state(join(out, 'x'))).toEqual({ text: 'blob', mode: 0o444, links: 2 });
+    // the same link once more: renaming one name of a file over another does nothing
+    const again = stage(out, 'overwrite');
+    await again.addPlaced('x', 'layer', place);
+    again.commit();
+    await again.discard();
+    expect(state(join(out, 'x'))).toEqual({ text: 'blob', mode: 0o444, links: 2 });
+    const copied = stage(out, 'overwrite');
+    await copied.addFile('x', 0o755, new Chunks(content('copy'), 2), 'layer');
+    copied.commit();
+    await copied.discard();
+    expect(state(join(out, 'x'))).toEqual({ text: 'copy', mode: 0o755, links: 1 });
+    expect(state(blob)).toEqual({ text: 'blob', mode: 0o444, links: 1 });
+    expect(paths(out)).toEqual(['x']);
+  });
+
+  test('goes again when the commit fails half-way, and what it replaced comes back', async () => {
+    const { root, blob, place } = linked();
+    const out = join(root, 'out');
+    mkdirSync(out);
+    writeFileSync(join(out, 'a'), 'mine');
+    linkSync(blob, join(out, 'b'));
+    const staging = stage(out, 'overwrite');
+    for (const name of ['a', 'b', 'c']) await staging.addPlaced(name, 'layer', place);
+    mkdirSync(join(out, 'c'));
+    expect(() => staging.commit()).toThrow(expect.objectContaining({ code: 'PATH_EXISTS' }));
+    await staging.discard();
+    expect(paths(out)).toEqual(['a', 'b', 'c']);
+    expect(state(join(out, 'a')).text).toBe('mine');
+    expect(state(blob)).toEqual({ text: 'blob', mode: 0o444, links: 2 });
+  });
+
+  test('keeps its place when none was made, and is refused where two layers have one', async () => {
+    const { root, place } = linked();
+    const staging = stage(join(root, 'out'));
+    expect(await staging.addPlaced('d/x', 'one', async () => await Promise.resolve(false))).toBe(false);
+    expect(staging.fileCount).toBe(0);
+    await staging.addPlaced('d/x', 'one', place);
+    await expect(staging.addPlaced('d/x', 'two', place)).rejects.toMatchObject({ code: 'UNSAFE_ENTRY' });
+    expect(Buffer.concat(await Array.fromAsync(staging.read('d/x'))).toString()).toBe('blob');
+  });
 });
