@@ -18,3 +18,8 @@ export function stampOf(stats: BigIntStats): FileStamp {
 export function sameStamp(a: FileStamp, b: FileStamp): boolean {
   return a.inode === b.inode && a.device === b.device && a.size === b.size && a.mtimeNs === b.mtimeNs;
 }
+
+/** Compares the ctime too, which no program can set: true only when nothing at all was done to the file. */
+export function identicalStamp(a: FileStamp, b: FileStamp): boolean {
+  return sameStamp(a, b) && a.ctimeNs === b.ctimeNs;
+}

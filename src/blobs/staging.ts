@@ -11,12 +11,16 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
+import { chmod } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KitError } from '../errors.ts';
+import { stampOf } from './file-stamp.ts';
 import { writeNewFile } from './file-writer.ts';
 import { Journal } from './journal.ts';
 import { asPathError } from './path-error.ts';
+import { reflink } from './reflink.ts';
 import { isWithin } from './safe-path.ts';
+import { segmentSource } from './segments.ts';
 import type { Bytes } from './source.ts';
 import { STAGING_PREFIX, StagingFolder } from './staging-folder.ts';
 
@@ -97,7 +101,43 @@ export class Staging {
   /** Stages a file from a stream, whose errors come through as they are. `mode` loses setuid, setgid and sticky. @throws KitError */
   async addFile(path: string, mode: number, content: Bytes, layer: string): Promise<void> {
     this.#enter(path, layer);
-    await writeNewFile(join(this.#folder.incoming, path), join(this.target, path), mode & 0o777, content);
+    await writeNewFile(this.#staged(path), join(this.target, path), mode & 0o777, content);
+  }
+
+  /**
+   * Stages what `place` makes at the path that it is given: a link to a file that is elsewhere, which nothing is written through from
+   * then on. False when it made nothing. @throws KitError
+   */
+  async addPlaced(path: string, layer: string, place: (file: string) => Promise<boolean>): Promise<boolean> {
+    this.#enter(path, layer);
+    let isPlaced: boolean;
+    try {
+      isPlaced = await place(this.#staged(path));
+    } catch (error) {
+      throw this.#failure(error, path);
+    }
+    if (!isPlaced) this.#files.delete(path);
+    return isPlaced;
+  }
+
+  /** Stages a file that shares its blocks with `from`; false where the file system has no such files. @throws KitError */
+  async addClone(path: string, mode: number, from: string, layer: string): Promise<boolean> {
+    return await this.addPlaced(path, layer, async (file) => {
+      if (!(await reflink(from, file))) return false;
+      await chmod(file, mode & 0o777);
+      return true;
+    });
+  }
+
+  /** The bytes of a file that was staged. @throws KitError */
+  read(path: string): Bytes {
+    const file = this.#staged(path);
+    const stamp = stampOf(statSync(file, { bigint: true }));
+    return segmentSource([{ type: 'file', path: file, offset: 0, length: stamp.size, stamp }]).open();
+  }
+
+  #staged(path: string): string {
+    return join(this.#folder.incoming, path);
   }
 
   #enter(path: string, layer: string): void {
@@ -116,13 +156,16 @@ export class Staging {
 
   #attempt(path: string, action: (file: string) => void): void {
     try {
-      action(join(this.#folder.incoming, path));
+      action(this.#staged(path));
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      // our own folder was empty: only a file system that folds names can have it already
-      if (code === 'EEXIST') throw unsafe(`${path} and another entry have one name on this file system`);
-      throw asPathError(error, join(this.target, path));
+      throw this.#failure(error, path);
     }
+  }
+
+  #failure(error: unknown, path: string): Error {
+    // our own folder was empty: only a file system that folds names can have it already
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return unsafe(`${path} and another entry have one name on this file system`);
+    return asPathError(error, join(this.target, path));
   }
 
   #existing(path: string): Stats | undefined {

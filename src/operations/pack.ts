@@ -4,6 +4,7 @@ import { IGNORE_FILE, readIgnoreFile } from '../blobs/ignore.ts';
 import type { Compression } from '../blobs/compress.ts';
 import { bytesSource } from '../blobs/source.ts';
 import { openContext } from '../blobs/walk.ts';
+import { isKitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import { modelkit } from '../formats/modelkit.ts';
 import type { Encoding } from '../formats/types.ts';
@@ -19,7 +20,8 @@ import type { Target } from '../targets/types.ts';
 import { baseReference, layerPaths, resolveChain } from './base-modelkit.ts';
 import type { Kit } from './kit.ts';
 import { rememberKitfile } from './kitfile-record.ts';
-import { openDestination, withDefaultTag } from './open-location.ts';
+import { layerCacheIn } from './layer-cache.ts';
+import { type Destination, openDestination, withDefaultTag } from './open-location.ts';
 import { packLayer, type SavedLayer } from './pack-layer.ts';
 import { planLayers } from './plan-layers.ts';
 import { warnOfRemoteDatasets } from './remote-dataset.ts';
@@ -39,6 +41,8 @@ export interface PackArguments {
   readonly followSymlinks?: boolean;
   /** RFC 3339 time for the manifest; none unless given, so that the same input gives the same digest. */
   readonly created?: string;
+  /** False: reads every file, also those that have not changed since they were packed. */
+  readonly cache?: boolean;
 }
 
 export interface PackResult {
@@ -74,9 +78,13 @@ export async function pack(kit: Kit, args: PackArguments, call: CallOptions = {}
   await using destination = await openDestination(kit, location, args.push === true ? 'remote' : 'local');
   const { target } = destination;
   await using _lease = await target.can.lease?.(call);
+  const record = layerCacheIn(kit.home);
+  const lookup = args.cache === false ? undefined : record;
+  const isLikelyThere = args.push === true && (await isTagged(destination, call));
+  call.onEvent?.({ type: 'plan', blobs: plans.length, bytes: plans.reduce((sum, { content }) => sum + content.size, 0) });
   const layers: SavedLayer[] = [];
   await runAll([...plans.entries()], kit.concurrency, call.signal, async ([index, plan], signal) => {
-    layers[index] = await packLayer(target, plan, { ...call, signal });
+    layers[index] = await packLayer(target, plan, { lookup, record, isLikelyThere }, { ...call, signal });
   });
   const config = await save(target, modelkit.configMediaType, modelkit.assembleConfig(kitfile, layers), call);
   const annotations = args.created === undefined ? {} : { [ANNOTATION.created]: args.created };
@@ -108,6 +116,19 @@ async function resolveBase(
   const path = kitfile.model?.path;
   if (path === undefined || !isReference(path)) return [];
   return await resolveChain(kit, path, formatLocation(location), 'local-first', call);
+}
+
+/** An earlier version, of which most layers will have stayed. */
+async function isTagged({ target, tags: [tag] }: Destination, call: CallOptions): Promise<boolean> {
+  if (tag === undefined || target.can.pushUnhashed === undefined) return false;
+  try {
+    await target.resolve(tag, call);
+    return true;
+  } catch (error) {
+    // should it matter, the first layer will tell
+    if (isKitError(error)) return false;
+    throw error;
+  }
 }
 
 async function save(

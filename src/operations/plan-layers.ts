@@ -1,8 +1,9 @@
 import { compress, type Compression } from '../blobs/compress.ts';
+import type { LayerInputs } from '../blobs/fingerprint.ts';
 import type { IgnoreRules } from '../blobs/ignore.ts';
 import { rawLayer, tarLayer } from '../blobs/layer.ts';
 import { isWithin } from '../blobs/safe-path.ts';
-import type { BlobSource } from '../blobs/source.ts';
+import type { BlobSource, ByteRange, Bytes } from '../blobs/source.ts';
 import { type Exclude, type PackContext, type WalkEntry, walkLayer } from '../blobs/walk.ts';
 import { isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
@@ -10,6 +11,8 @@ import type { Encoding, PackFormat } from '../formats/types.ts';
 import { cleanLayerPath } from '../kitfile/layer-path.ts';
 import type { KitfileEntry } from '../kitfile/types.ts';
 import type { Annotations } from '../oci/descriptor.ts';
+import type { Digest } from '../oci/digest.ts';
+import { StreamDigester } from '../oci/stream-digester.ts';
 
 /** A layer that could be packed: nothing of it has been read yet. */
 export interface LayerPlan {
@@ -19,6 +22,10 @@ export interface LayerPlan {
   readonly compression: Compression;
   /** The uncompressed bytes. */
   readonly content: BlobSource & { readonly size: number };
+  /** What the bytes follow from. */
+  readonly inputs: LayerInputs;
+  /** When the files were looked at, or before: ms since 1970. */
+  readonly lookedAt: number;
   readonly fileCount: number;
 }
 
@@ -47,6 +54,7 @@ function planLayer(
   const path = cleanLayerPath(entry.path);
   const warn = (code: string, message: string): void => call.onEvent?.({ type: 'warning', code, message });
   if (options.ignore.ignores(path)) warn('LAYER_IGNORED', `${entry.role} layer path ${path} is ignored by .kitignore`);
+  const lookedAt = Date.now();
   const files = filesOf(context, entry, path, excludeFor(path, paths, options.ignore));
   const own = files.find((file) => file.path === path);
   const fileCount = files.filter((file) => file.type === 'file').length;
@@ -61,6 +69,8 @@ function planLayer(
     annotations: options.format.layerAnnotations(entry.role, path, isRaw ? own : undefined),
     compression,
     content: isRaw ? rawLayer(own) : tarLayer(files),
+    inputs: { encoding: isRaw ? 'raw' : 'tar', compression, entries: isRaw ? [own] : files },
+    lookedAt,
     fileCount,
   };
 }
@@ -100,18 +110,42 @@ function encodingOf(
   return 'tar';
 }
 
-/** The bytes of the layer as they travel; the uncompressed bytes pass by `tap` on the way. */
-export function layerSource(plan: LayerPlan, tap?: (chunk: Uint8Array) => void): BlobSource {
-  if (plan.compression === 'none') return plan.content;
+/**
+ * The bytes of the layer as they travel. Of a compressed layer each pass to the end gives the digest of the uncompressed bytes
+ * to `onDiffId`.
+ */
+export function layerSource({ compression, content }: LayerPlan, onDiffId?: (diffId: Digest) => void): BlobSource {
+  if (compression === 'none') return content;
   return {
     size: undefined,
-    open: (_range, signal) => compress(tapped(plan.content.open(undefined, signal), tap), plan.compression),
+    open: (range, signal) => {
+      const plain = content.open(undefined, signal);
+      const bytes = compress(onDiffId === undefined ? plain : digested(plain, content.size, onDiffId), compression);
+      return range === undefined ? bytes : within(bytes, range);
+    },
   };
 }
 
-async function* tapped(bytes: AsyncIterable<Uint8Array>, tap?: (chunk: Uint8Array) => void): AsyncGenerator<Uint8Array> {
+async function* digested(bytes: Bytes, size: number, onDigest: (digest: Digest) => void): AsyncGenerator<Uint8Array> {
+  const digester = new StreamDigester('sha256', size);
+  try {
+    for await (const chunk of bytes) {
+      await digester.update(chunk);
+      yield chunk;
+    }
+    onDigest(await digester.digest());
+  } finally {
+    digester.abandon();
+  }
+}
+
+// where compressed bytes are can only be told by making all before them
+async function* within(bytes: Bytes, { start, end }: ByteRange): AsyncGenerator<Uint8Array> {
+  let position = 0;
   for await (const chunk of bytes) {
-    tap?.(chunk);
-    yield chunk;
+    const part = chunk.subarray(Math.max(0, start - position), Math.max(0, end - position));
+    position += chunk.byteLength;
+    if (part.byteLength > 0) yield part;
+    if (position >= end) return;
   }
 }

@@ -10,9 +10,9 @@ import { runAll } from '../targets/run-all.ts';
 import { describeChoices, type Filter, matchesLayer, wantsKitfile, wantsLayer } from './filter.ts';
 import type { Kit } from './kit.ts';
 import { type LoadedArtifact, loadArtifact } from './load-artifact.ts';
-import { openSource } from './open-location.ts';
+import { openSource, type Source } from './open-location.ts';
 import { warnOfRemoteDatasets } from './remote-dataset.ts';
-import { type SelectedLayer, unpackLayer } from './unpack-layer.ts';
+import { type SelectedLayer, type UnpackJob, unpackLayer } from './unpack-layer.ts';
 import { stageKitfile } from './unpack-kitfile.ts';
 
 export interface UnpackArguments {
@@ -25,6 +25,8 @@ export interface UnpackArguments {
   readonly conflict?: Conflict;
   /** Most bytes that the files may have in all, uncompressed. */
   readonly maxBytes?: number;
+  /** Files of raw layers in local storage become hard links to it, read-only, where that can be done; the others are copied. */
+  readonly link?: boolean;
 }
 
 export interface UnpackedLayer {
@@ -54,6 +56,47 @@ export async function unpack(kit: Kit, args: UnpackArguments, call: CallOptions 
   const filters = args.filters ?? [];
   const source = await openSource(kit, args.source, 'local-first', call);
   const artifact = await loadArtifact(source.target, source.reference, source.name, call);
+  const { selected, chain } = await selectLayers(kit, source, artifact, filters, call);
+  warnOfRemoteDatasets(
+    artifact.kitfile?.datasets?.filter(({ name, path = '' }) => wantsLayer(filters, { role: 'dataset', name, path })),
+    call,
+  );
+
+  const staging = new Staging(args.directory ?? '.', args.conflict ?? 'fail');
+  const job: UnpackJob = { staging, link: args.link === true, bytesLeft: args.maxBytes ?? Number.POSITIVE_INFINITY, linked: [] };
+  let kitfile: UnpackResult['kitfile'];
+  try {
+    checkConflicts(selected, staging);
+    const withKitfile = wantsKitfile(filters) && artifact.kitfile !== undefined;
+    if (withKitfile) kitfile = await stageKitfile(kit, staging, artifact, args.conflict ?? 'fail');
+    call.onEvent?.({ type: 'plan', blobs: selected.length, bytes: selected.reduce((sum, { layer }) => sum + layer.descriptor.size, 0) });
+    await runAll(selected, kit.concurrency, call.signal, (item, signal) => unpackLayer(item, job, { ...call, signal }));
+    if (job.link) warnOfCopies(job, staging.fileCount - (kitfile === 'unpacked' ? 1 : 0), call);
+    warnOfCollisions(staging, call);
+    staging.commit();
+  } finally {
+    await staging.discard();
+  }
+  // now that all names are final
+  for (const confirm of job.linked) await confirm();
+  return {
+    digest: artifact.descriptor.digest,
+    directory: staging.target,
+    kitfile,
+    bases: chain.map((base) => base.source.name),
+    layers: selected.map(({ layer }) => ({ role: layer.role, name: layer.name, path: shownPath(layer), digest: layer.descriptor.digest })),
+    fileCount: staging.fileCount,
+  };
+}
+
+/** The layers that the filters choose, of the artifact and of the base ModelKits that its model comes from. */
+async function selectLayers(
+  kit: Kit,
+  source: Source,
+  artifact: LoadedArtifact,
+  filters: readonly Filter[],
+  call: CallOptions,
+): Promise<{ readonly selected: readonly SelectedLayer[]; readonly chain: Awaited<ReturnType<typeof resolveChain>> }> {
   const modelFilters = filters.filter(({ types }) => types.includes('model')).map((filter): Filter => ({ ...filter, types: ['model'] }));
   const wantsBase = filters.length === 0 || modelFilters.length > 0;
   const chain = wantsBase ? await resolveChain(kit, baseReference(artifact), source.name, 'local-first', call) : [];
@@ -70,42 +113,7 @@ export async function unpack(kit: Kit, args: UnpackArguments, call: CallOptions 
   );
   if (artifact.kitfile === undefined && selected.length === 0) throw nothingToUnpack(source.name, artifact);
   checkPaths(selected);
-  warnOfRemoteDatasets(
-    artifact.kitfile?.datasets?.filter(({ name, path = '' }) => wantsLayer(filters, { role: 'dataset', name, path })),
-    call,
-  );
-
-  const staging = new Staging(args.directory ?? '.', args.conflict ?? 'fail');
-  try {
-    checkConflicts(selected, staging);
-    const withKitfile = wantsKitfile(filters) && artifact.kitfile !== undefined;
-    const kitfile = withKitfile ? await stageKitfile(kit, staging, artifact, args.conflict ?? 'fail') : undefined;
-    const budget = { left: args.maxBytes ?? Number.POSITIVE_INFINITY };
-    await runAll(selected, kit.concurrency, call.signal, (item, signal) => unpackLayer(item, staging, budget, { ...call, signal }));
-    for (const [one, other] of staging.caseCollisions()) {
-      call.onEvent?.({
-        type: 'warning',
-        code: 'CASE_COLLISION',
-        message: `${one} and ${other} differ only in case: one hides the other on some systems`,
-      });
-    }
-    staging.commit();
-    return {
-      digest: artifact.descriptor.digest,
-      directory: staging.target,
-      kitfile,
-      bases: chain.map((base) => base.source.name),
-      layers: selected.map(({ layer }) => ({
-        role: layer.role,
-        name: layer.name,
-        path: shownPath(layer),
-        digest: layer.descriptor.digest,
-      })),
-      fileCount: staging.fileCount,
-    };
-  } finally {
-    await staging.discard();
-  }
+  return { selected, chain };
 }
 
 // an archive without a name of its own goes to the directory itself
@@ -134,6 +142,26 @@ function nothingToUnpack(name: string, { manifest }: LoadedArtifact): KitError {
     'UNSUPPORTED',
     `${name} holds no files that can be unpacked (artifact type \`${manifest.artifactType ?? manifest.config.mediaType}\`)`,
   );
+}
+
+function warnOfCopies({ linked }: UnpackJob, fileCount: number, call: CallOptions): void {
+  const copied = fileCount - linked.length;
+  if (copied === 0) return;
+  call.onEvent?.({
+    type: 'warning',
+    code: 'NOT_LINKED',
+    message: `${copied} of ${fileCount} files were copied: only raw layers in local storage are linked, on its file system, if not executable`,
+  });
+}
+
+function warnOfCollisions(staging: Staging, call: CallOptions): void {
+  for (const [one, other] of staging.caseCollisions()) {
+    call.onEvent?.({
+      type: 'warning',
+      code: 'CASE_COLLISION',
+      message: `${one} and ${other} differ only in case: one hides the other on some systems`,
+    });
+  }
 }
 
 // before anything is downloaded

@@ -14,6 +14,7 @@ import { StreamDigester } from '../oci/stream-digester.ts';
 import type { BlobStore } from './indexed-target.ts';
 import { Ingest } from './ingest.ts';
 import { isErrno, withPath } from './io-error.ts';
+import { linkBlob } from './link-blob.ts';
 import type { FetchOptions } from './types.ts';
 import { VerifiedBlobs } from './verified-blobs.ts';
 
@@ -45,6 +46,20 @@ export class BlobDirectory implements BlobStore {
   localPath(blob: Descriptor): string | undefined {
     const path = this.pathOf(blob.digest);
     return existsSync(path) ? path : undefined;
+  }
+
+  /** The file of the blob if its content is right. Unlike `has` it leaves a damaged one where it is. */
+  async localFile(blob: Descriptor, options: CallOptions = {}): Promise<string | undefined> {
+    const path = this.pathOf(blob.digest);
+    const stats = await statOrMissing(path);
+    if (stats?.size !== BigInt(blob.size)) return undefined;
+    return (await this.#isSound(blob.digest, path, stats, options)) ? path : undefined;
+  }
+
+  /** See linkBlob. */
+  async link(blob: Descriptor, to: string, options: CallOptions = {}): Promise<(() => Promise<void>) | undefined> {
+    const path = await this.localFile(blob, options);
+    return path === undefined ? undefined : await linkBlob(path, to, blob.digest, this.#stamps);
   }
 
   async sizeOf(digest: Digest): Promise<number | undefined> {

@@ -22,6 +22,9 @@ export interface BlobStore {
   sizeOf(digest: Digest): Promise<number | undefined>;
   /** The file of the blob, in stores where each has one. */
   localPath?(blob: Descriptor): string | undefined;
+  /** See Capabilities. */
+  localFile?(blob: Descriptor, options?: CallOptions): Promise<string | undefined>;
+  link?(blob: Descriptor, to: string, options?: CallOptions): Promise<(() => Promise<void>) | undefined>;
 }
 
 type Entries = readonly Descriptor[];
@@ -54,6 +57,8 @@ export class IndexedTarget implements Target {
         await this.#remove(manifest, options);
       },
       ...(blobs.localPath === undefined ? {} : { localPath: (blob) => blobs.localPath?.(blob) }),
+      ...(blobs.localFile === undefined ? {} : { localFile: async (blob, options) => await blobs.localFile?.(blob, options) }),
+      ...(blobs.link === undefined ? {} : { link: async (blob, to, options) => await blobs.link?.(blob, to, options) }),
     };
   }
 

@@ -35,6 +35,8 @@ export class StoreRepository implements Target {
         await store.remove(this.name, manifest.digest, options);
       },
       localPath: (blob) => store.blobs.localPath(blob),
+      localFile: async (blob, options) => await store.blobs.localFile(blob, options),
+      link: async (blob, to, options) => await store.blobs.link(blob, to, options),
       lease: async (options) => await this.#lease(options),
     };
   }

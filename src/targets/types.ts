@@ -24,6 +24,13 @@ export interface Capabilities {
   readonly lease?: (options?: CallOptions) => Promise<AsyncDisposable>;
   /** The file that holds the blob, where there is one: lets a reader link or copy it. */
   readonly localPath?: (blob: Descriptor) => string | undefined;
+  /** The same file, found to be right by its stamp or by hashing it now; undefined where it is missing or damaged. */
+  readonly localFile?: (blob: Descriptor, options?: CallOptions) => Promise<string | undefined>;
+  /**
+   * Makes `to` a second name of that file, read-only under both; undefined, with nothing made, where that cannot be done.
+   * What it returns is to be called when no name of the file moves any more: until then it counts as changed.
+   */
+  readonly link?: (blob: Descriptor, to: string, options?: CallOptions) => Promise<(() => Promise<void>) | undefined>;
 }
 
 /**
