@@ -1,11 +1,18 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { defineConfig } from 'rolldown';
+import { defineConfig, type Plugin, type RolldownOptions } from 'rolldown';
 
 const { version, dependencies } = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8')) as {
   version: string;
   dependencies: Record<string, string>;
 };
+
+/** Small, and needed by almost every start: each file that is looked up, read and linked takes time. */
+const BUNDLED: ReadonlySet<string> = new Set(['chalk', 'commander', 'zod']);
+
+/** What every command needs, in one file. */
+const CORE =
+  /\/commander\/|\/src\/(?:errors|oci\/json|cli\/(?:arguments|commands|options\/\w+|render\/(?:stdout|text))|operations\/version)\.[jt]s$/;
 
 function git(...args: string[]): string {
   try {
@@ -15,12 +22,46 @@ function git(...args: string[]): string {
   }
 }
 
-export default defineConfig({
-  input: { index: 'src/index.ts', 'cli/main': 'src/cli/main.ts' },
+// commander starts other programs for commands that are files of their own, of which we have none
+const LAZY_CHILD_PROCESS = "export default { spawn: (...args) => process.getBuiltinModule('node:child_process').spawn(...args) };";
+
+const lazyChildProcess: Plugin = {
+  name: 'lazy-child-process',
+  resolveId: (source, importer) => (source === 'node:child_process' && importer?.includes('/commander/') === true ? '\0child' : null),
+  load: (id) => (id === '\0child' ? LAZY_CHILD_PROCESS : null),
+};
+
+/** Puts the licences of what is bundled beside it. */
+const licences: Plugin = {
+  name: 'licences',
+  generateBundle(_options, bundle) {
+    const modules = Object.values(bundle).flatMap((file) => (file.type === 'chunk' ? file.moduleIds : []));
+    const folders = new Set(modules.flatMap((id) => /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id)?.[0] ?? []));
+    const texts = [...folders].toSorted().map((folder) => {
+      const { name, version: bundled } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8')) as { name: string; version: string };
+      return `${name} ${bundled}\n\n${readLicence(folder)}`;
+    });
+    this.emitFile({ type: 'asset', fileName: 'third-party-licenses.txt', source: `${texts.join('\n\n---\n\n')}\n` });
+  },
+};
+
+function readLicence(folder: string): string {
+  for (const name of ['LICENSE', 'license', 'LICENSE.md']) {
+    try {
+      return readFileSync(`${folder}/${name}`, 'utf8').trim();
+    } catch {
+      // under another name
+    }
+  }
+  throw new Error(`${folder} has no licence`);
+}
+
+const common: RolldownOptions = {
   platform: 'node',
   external: Object.keys(dependencies)
-    .filter((name) => name !== 'zod')
+    .filter((name) => !BUNDLED.has(name))
     .flatMap((name) => [name, new RegExp(`^${name}/`)]),
+  plugins: [lazyChildProcess, licences],
   transform: {
     define: {
       OCIKIT_VERSION: JSON.stringify(version),
@@ -28,5 +69,25 @@ export default defineConfig({
       OCIKIT_BUILT: JSON.stringify(git('log', '-1', '--format=%cI')),
     },
   },
-  output: { dir: 'dist', format: 'esm', cleanDir: true, chunkFileNames: 'chunks/[name]-[hash].js' },
-});
+};
+
+export default defineConfig([
+  {
+    ...common,
+    input: { index: 'src/index.ts' },
+    output: { dir: 'dist', format: 'esm', cleanDir: true, chunkFileNames: 'chunks/[name]-[hash].js' },
+  },
+  {
+    ...common,
+    input: { main: 'src/cli/main.ts' },
+    // CommonJS starts 10 ms sooner than ES modules; names without a hash let the next version replace this one's compile cache
+    output: {
+      dir: 'dist/cli',
+      format: 'cjs',
+      cleanDir: true,
+      entryFileNames: '[name].cjs',
+      chunkFileNames: 'chunks/[name].cjs',
+      codeSplitting: { groups: [{ name: 'core', test: CORE }] },
+    },
+  },
+]);

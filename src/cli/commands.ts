@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import type { CliContext } from './context.ts';
+import type { OpenContext } from './context.ts';
 
 export interface CommandModule {
-  /** Declares arguments and options, and the action. `context` is to be called when the action runs. */
-  register(command: Command, context: () => CliContext): void;
+  /** Declares arguments and options, and the action. `context` is to be called when the action runs, if it needs one. */
+  register(command: Command, context: OpenContext): void;
 }
 
 export interface CommandEntry {

@@ -1,9 +1,10 @@
 import { createKit, type Kit } from '../operations/kit.ts';
+import { setFlagsFromString } from 'node:v8';
 import type { CallOptions } from '../events.ts';
 import type { GlobalFlags } from './options/global.ts';
 import { type KitFlags, kitOptions } from './options/network.ts';
 import { createProgress, type Progress } from './render/progress.ts';
-import { printJson, printLine } from './render/text.ts';
+import { printResult } from './render/text.ts';
 
 /** What a command gets besides its own arguments: made once a run. */
 export interface CliContext {
@@ -21,27 +22,38 @@ export interface CliContext {
   close(): Promise<void>;
 }
 
+/** Loads and makes the context. Where it is not called, that much less is loaded. */
+export type OpenContext = () => Promise<CliContext>;
+
 export function createContext(globals: GlobalFlags, signal: AbortSignal, env: NodeJS.ProcessEnv): CliContext {
-  const progress: Progress = createProgress(globals, env);
+  // made when there is something to show: the stream to the terminal takes time to load
+  let progress: Progress | undefined;
   const kits: Kit[] = [];
+  const start = (): Progress => {
+    // buffers live outside the heap and are freed when the young generation is: a small one frees them soon. What moves no blobs,
+    // and so has no events, is slower with it
+    setFlagsFromString('--semi-space-growth-factor=1');
+    return createProgress(globals, env);
+  };
   return {
     env,
     signal,
-    isInteractive: process.stdin.isTTY && process.stdout.isTTY && !env['CI'],
+    get isInteractive() {
+      return process.stdin.isTTY && process.stdout.isTTY && !env['CI'];
+    },
     kit(flags) {
       const kit = createKit(kitOptions(globals, flags, env));
       kits.push(kit);
       return kit;
     },
-    call: { signal, onEvent: (event) => progress.show(event) },
+    call: { signal, onEvent: (event) => (progress ??= start()).show(event) },
     result(format, data, lines) {
-      progress.stop();
-      if (format === 'json') printJson(data);
-      else for (const line of lines) printLine(line);
+      progress?.stop();
+      printResult(format, data, lines);
     },
-    progressStop: () => progress.stop(),
+    progressStop: () => progress?.stop(),
     async close() {
-      progress.stop();
+      progress?.stop();
       await Promise.all(kits.map((kit) => kit.close()));
     },
   };

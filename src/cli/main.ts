@@ -3,9 +3,9 @@ import { EXIT, KitError } from '../errors.ts';
 import { normalizeArguments } from './arguments.ts';
 import { COMMANDS, type CommandEntry } from './commands.ts';
 import { version } from '../operations/version.ts';
-import { type CliContext, createContext } from './context.ts';
-import { addGlobalOptions, readGlobalFlags } from './options/global.ts';
-import { reportError } from './render/report.ts';
+import type { CliContext, OpenContext } from './context.ts';
+import { addGlobalOptions, type GlobalFlags, readGlobalFlags } from './options/global.ts';
+import { writeStdout } from './render/stdout.ts';
 
 /** Runs one command line and sets the exit status of the process. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -17,11 +17,6 @@ export async function main(argv: readonly string[]): Promise<void> {
   };
   process.once('SIGINT', interrupt);
   process.once('SIGTERM', interrupt);
-  // a reader that goes away (`kit list | head -1`) is no failure of ours
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(EXIT.failure);
-    throw error;
-  });
   try {
     process.exitCode = await run(argv, abort.signal);
   } finally {
@@ -34,16 +29,21 @@ async function run(argv: readonly string[], signal: AbortSignal): Promise<number
   let context: CliContext | undefined;
   let verbose = false;
   try {
-    const program = await buildProgram(argv, (command) => {
-      const globals = readGlobalFlags(command.optsWithGlobals());
-      verbose = globals.logLevel === 'debug' || globals.logLevel === 'trace';
+    let globals: GlobalFlags = { logLevel: 'info' };
+    const program = await buildProgram(argv, async () => {
+      const { createContext } = await import('./context.ts');
       return (context = createContext(globals, signal, process.env));
+    });
+    program.hook('preAction', (_program, command) => {
+      globals = readGlobalFlags(command.optsWithGlobals());
+      verbose = globals.logLevel === 'debug' || globals.logLevel === 'trace';
     });
     await program.parseAsync(normalizeArguments(argv, program), { from: 'user' });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     context?.progressStop();
+    const { reportError } = await import('./render/report.ts');
     return reportError(signal.aborted ? signal.reason : toUsageError(error, argv), process.env, verbose);
   } finally {
     await context?.close();
@@ -51,10 +51,10 @@ async function run(argv: readonly string[], signal: AbortSignal): Promise<number
 }
 
 /** Only the command that is called is loaded; the others are known by name for the help text. */
-async function buildProgram(argv: readonly string[], contextFor: (command: Command) => CliContext): Promise<Command> {
+async function buildProgram(argv: readonly string[], context: OpenContext): Promise<Command> {
   const program = addGlobalOptions(new Command('kit'))
     .description('Pack AI models as OCI artifacts, move them through any registry, unpack what is needed')
-    .configureOutput({ outputError: () => {} })
+    .configureOutput({ outputError: () => {}, writeOut: writeStdout })
     .showSuggestionAfterError(true)
     .version(version().version, '--version', 'show the version')
     .exitOverride();
@@ -65,7 +65,7 @@ async function buildProgram(argv: readonly string[], contextFor: (command: Comma
       .description(entry.summary)
       .exitOverride()
       .configureOutput({ outputError: () => {} });
-    if (entry === called) (await entry.load()).register(addGlobalOptions(command), () => contextFor(command));
+    if (entry === called) (await entry.load()).register(addGlobalOptions(command), context);
   }
   program.addHelpText('after', '\n`kit COMMAND --help` shows the options of a command, with examples.');
   if (argv.length === 0) program.help();

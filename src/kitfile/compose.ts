@@ -1,5 +1,6 @@
 import { type Event, EVENT_ID, getScalarValue, parseEvents, SCALAR_STYLE, type ScalarEvent, YAMLException } from 'js-yaml';
 
+import { MAX_DEPTH } from './max-depth.ts';
 import { type Problem, quoteText, sourceError, type SourceText } from './source-text.ts';
 
 /** A YAML node that knows where it stands. `offset` is a UTF-16 offset in the text. */
@@ -33,9 +34,6 @@ export interface AliasNode {
   readonly offset: number;
   readonly target: Exclude<Node, AliasNode>;
 }
-
-/** The deepest nesting of a Kitfile. Bounds the recursion of everything that walks one. */
-export const MAX_DEPTH = 100;
 
 /** The node tree of each document of a YAML stream. @throws KitError KITFILE_INVALID */
 export function composeDocuments(source: SourceText): Node[] {

@@ -1,5 +1,6 @@
 import type { JsonValue } from '../oci/json.ts';
-import { type AliasNode, type MappingNode, MAX_DEPTH, type Node, type ScalarNode, type SequenceNode } from './compose.ts';
+import type { AliasNode, MappingNode, Node, ScalarNode, SequenceNode } from './compose.ts';
+import { MAX_DEPTH } from './max-depth.ts';
 import { resolveScalar } from './resolve-scalar.ts';
 import { positionAt, quoteText, sourceError, type SourceText } from './source-text.ts';
 

@@ -1,6 +1,6 @@
 import { KitError } from '../errors.ts';
 import type { JsonValue } from '../oci/json.ts';
-import { MAX_DEPTH } from './compose.ts';
+import { MAX_DEPTH } from './max-depth.ts';
 import { lenientKitfile } from './schema.ts';
 import type { Kitfile } from './types.ts';
 import { violations } from './violations.ts';

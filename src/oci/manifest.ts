@@ -3,6 +3,7 @@ import { KitError } from '../errors.ts';
 import type { Annotations, Descriptor } from './descriptor.ts';
 import { type Digest, isDigest } from './digest.ts';
 import { isIndexType, isManifestType, MEDIA_TYPE } from './media-types.ts';
+import { isWellFormed } from './well-formed.ts';
 
 /** OCI image spec, manifest.md. */
 export interface Manifest {
@@ -61,13 +62,14 @@ export function parseIndex(bytes: Uint8Array, name: string): Index {
   return index;
 }
 
-function parse<T>(schema: z.ZodType<T>, bytes: Uint8Array, name: string, kind: string): T {
+function parse<T>(schema: z.ZodType<T>, bytes: Uint8Array, name: string, kind: 'manifest' | 'index'): T {
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (cause) {
     throw new KitError('MANIFEST_INVALID', `${name}: the ${kind} is not JSON`, { cause });
   }
+  if (isWellFormed(value, kind)) return value as T;
   const result = schema.safeParse(value);
   if (!result.success) {
     const issue = result.error.issues[0];

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { KitError } from '../errors.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import type { NetworkOptions } from '../registry/options.ts';
-import { openStore, type Store } from '../targets/store.ts';
+import type { Store } from '../targets/store.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -22,7 +22,7 @@ export interface Kit {
   readonly env: Environment;
   readonly concurrency: number;
   readonly network: NetworkOptions;
-  /** Loaded when first asked for: much of what is done needs no network. */
+  // the code of both is loaded when first asked for: not every command needs it
   registry(): Promise<RegistryClient>;
   store(): Promise<Store>;
   /** Closes connections, so that the process can end. */
@@ -44,7 +44,7 @@ export function createKit(options: KitOptions = {}): Kit {
     concurrency,
     network,
     registry: () => (registry ??= import('../registry/client.ts').then(({ createRegistryClient }) => createRegistryClient(network))),
-    store: () => (store ??= openStore(home)),
+    store: () => (store ??= import('../targets/store.ts').then(async ({ openStore }) => await openStore(home))),
     close: async () => {
       await (await registry)?.close();
     },

@@ -1,13 +1,15 @@
+import { setImmediate } from 'node:timers/promises';
 import { type ErrorCode, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { Digest } from '../oci/digest.ts';
 import { isManifestType } from '../oci/media-types.ts';
 import type { Location } from '../oci/reference.ts';
+import { fetchMetadata } from '../targets/manifest-bytes.ts';
 import { runAll } from '../targets/run-all.ts';
+import { readSoundBlob } from '../targets/sound-blob.ts';
 import type { ReadTarget } from '../targets/types.ts';
 import type { Kit } from './kit.ts';
-import { type LoadedArtifact, loadArtifact } from './load-artifact.ts';
-import { openRemote, openSource } from './open-location.ts';
+import { type LoadedArtifact, loadArtifact, readArtifact } from './load-artifact.ts';
 
 /** One artifact of a repository. */
 export interface ListEntry {
@@ -26,15 +28,26 @@ export interface ListEntry {
 export async function listLocal(kit: Kit, call: CallOptions = {}): Promise<ListEntry[]> {
   const store = await kit.store();
   const found = (await store.list()).filter(({ descriptor }) => isManifestType(descriptor.mediaType));
-  const entries: (ListEntry | undefined)[] = [];
-  await runAll([...found.entries()], 16, call.signal, async ([index, { repository, tags, descriptor }]) => {
+  const present: ListEntry[] = [];
+  for (const [index, { repository, tags, descriptor }] of found.entries()) {
+    // files are read synchronously: an interrupt is let in now and then
+    if (index % READS_AT_A_TIME === 0) await setImmediate();
+    call.signal?.throwIfAborted();
+    const load = async (): Promise<LoadedArtifact> =>
+      await readArtifact(
+        descriptor,
+        `${repository}:${descriptor.digest}`,
+        (blob) => readSoundBlob(store.blobs.pathOf(blob.digest), blob) ?? fetchMetadata(store.blobs, blob, call),
+      );
     const shown = repository === '_' ? '<none>' : repository;
-    entries[index] = await describeArtifact(store.repository(repository), descriptor.digest, shown, tags, call);
-  });
-  const present = entries.filter((entry) => entry !== undefined);
+    const entry = await describeArtifact(load, { repository: shown, tags, reference: descriptor.digest }, call);
+    if (entry !== undefined) present.push(entry);
+  }
   // the repositories are in order already; the sort is stable
   return present.toSorted((a, b) => (a.repository === b.repository ? compare(a.digest, b.digest) : 0));
 }
+
+const READS_AT_A_TIME = 64;
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
@@ -42,6 +55,8 @@ function compare(a: string, b: string): number {
 
 /** The tags of a repository in a registry, one entry each, or the tag that the location names; of a layout, all. */
 export async function listLocation(kit: Kit, location: Location, call: CallOptions = {}): Promise<ListEntry[]> {
+  // for the store none of this is loaded
+  const { openRemote, openSource } = await import('./open-location.ts');
   if (location.type !== 'reference') {
     const source = await openSource(kit, { ...location, reference: location.reference ?? 'latest' }, 'local', call);
     return await listTags(
@@ -74,7 +89,9 @@ async function listTags(
 ): Promise<ListEntry[]> {
   const entries: (ListEntry | undefined)[] = [];
   await runAll([...tags.entries()], kit.concurrency, call.signal, async ([index, tag], signal) => {
-    entries[index] = await describeArtifact(target, tag, repository, [tag], { ...call, signal }, mustExist);
+    const options = { ...call, signal };
+    const load = async (): Promise<LoadedArtifact> => await loadArtifact(target, tag, `${target.name}:${tag}`, options);
+    entries[index] = await describeArtifact(load, { repository, tags: [tag], reference: tag }, options, mustExist);
   });
   return entries.filter((entry) => entry !== undefined);
 }
@@ -83,15 +100,13 @@ const OUT_OF_REACH: ReadonlySet<ErrorCode> = new Set(['NETWORK', 'UNAUTHORIZED',
 
 // signatures, images and what else shares a repository is no ModelKit: left out, unless it was asked for by name
 async function describeArtifact(
-  target: ReadTarget,
-  reference: string,
-  repository: string,
-  tags: readonly string[],
+  load: () => Promise<LoadedArtifact>,
+  { repository, tags, reference }: { repository: string; tags: readonly string[]; reference: string },
   call: CallOptions,
   mustExist = false,
 ): Promise<ListEntry | undefined> {
   try {
-    const artifact = await loadArtifact(target, reference, `${target.name}:${reference}`, call);
+    const artifact = await load();
     if (artifact.kitfile === undefined && !mustExist) return undefined;
     return { repository, tags, digest: artifact.descriptor.digest, ...summary(artifact) };
   } catch (error) {

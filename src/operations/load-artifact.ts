@@ -19,8 +19,17 @@ export interface LoadedArtifact extends Artifact {
 /** `name` goes into messages. @throws KitError REFERENCE_NOT_FOUND | DIGEST_MISMATCH | SIZE_MISMATCH | MANIFEST_INVALID */
 export async function loadArtifact(target: ReadTarget, reference: string, name: string, call: CallOptions = {}): Promise<LoadedArtifact> {
   const descriptor = await resolveManifest(target, await target.resolve(reference, call), name, call);
-  const manifest = parseManifest(await fetchMetadata(target, descriptor, call), name);
-  const config = await fetchMetadata(target, manifest.config, call);
+  return await readArtifact(descriptor, name, async (blob) => await fetchMetadata(target, blob, call));
+}
+
+/** The artifact of a manifest. `read` gives the bytes of a blob, checked. @throws KitError as loadArtifact */
+export async function readArtifact(
+  descriptor: Descriptor,
+  name: string,
+  read: (blob: Descriptor) => Buffer | Promise<Buffer>,
+): Promise<LoadedArtifact> {
+  const manifest = parseManifest(await read(descriptor), name);
+  const config = await read(manifest.config);
   return { ...formatOf(manifest).read(manifest, config, name), descriptor, manifest, config };
 }
 

@@ -1,6 +1,6 @@
 import { type BigIntStats, existsSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import { digestFile } from '../blobs/digest-file.ts';
 import { asPathError } from '../blobs/path-error.ts';
 import { readAhead } from '../blobs/read-ahead.ts';
@@ -18,8 +18,6 @@ import { linkBlob } from './link-blob.ts';
 import type { FetchOptions } from './types.ts';
 import { VerifiedBlobs } from './verified-blobs.ts';
 
-
-
 export interface BlobDirectoryOptions {
   /** Where to remember which blobs were verified; in memory only unless told. */
   readonly stampFile?: string;
@@ -28,18 +26,21 @@ export interface BlobDirectoryOptions {
 /** `blobs/ALG/HEX` of an image layout (OCI image spec, image-layout.md#blobs), with `ingest/` beside it for what arrives. */
 export class BlobDirectory implements BlobStore {
   readonly #root: string;
+  readonly #blobs: string;
   readonly #ingest: Ingest;
   readonly #stamps: VerifiedBlobs;
   readonly #arriving = new Map<Digest, Promise<unknown>>();
 
   constructor(root: string, options: BlobDirectoryOptions = {}) {
     this.#root = root;
+    this.#blobs = join(root, 'blobs');
     this.#ingest = new Ingest(join(root, 'ingest'));
     this.#stamps = new VerifiedBlobs(options.stampFile);
   }
 
   pathOf(digest: Digest): string {
-    return join(this.#root, 'blobs', digestAlgorithm(digest), digestHex(digest));
+    // a digest needs no normalizing, which would be half the work
+    return `${this.#blobs}${sep}${digestAlgorithm(digest)}${sep}${digestHex(digest)}`;
   }
 
   /** The file of the blob, where there is one. */

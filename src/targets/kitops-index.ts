@@ -11,6 +11,7 @@ import { writeFileAtomic } from './atomic-file.ts';
 import { isErrno, withPath } from './io-error.ts';
 import { parseLayoutIndex } from './layout-index.ts';
 import type { RepositoryIndex } from './repository-index.ts';
+import { runAll } from './run-all.ts';
 
 /** KitOps keeps the manifests of each repository in `<base64url(registry/repository)>-index.json` and its tags in `...-tags.json`. */
 export interface KitopsRepository extends RepositoryIndex {
@@ -21,6 +22,7 @@ export interface KitopsRepository extends RepositoryIndex {
 const INDEX_NAME = /^([A-Za-z0-9_-]*={0,2})-(?:index|tags)\.json$/;
 /** The longest file name that common file systems take. */
 const MAX_NAME_BYTES = 255;
+const READS_AT_A_TIME = 16;
 
 /** The name that KitOps gives our repository: `tiny` is `localhost/tiny` there. */
 export function toKitopsName(repository: string): string {
@@ -47,12 +49,12 @@ export function isModelKit(manifest: Descriptor, bytes: Uint8Array): boolean {
 /** Every repository in the KitOps files of a storage directory, by our names. @throws KitError STORE_INVALID naming a broken file */
 export async function readKitopsRepositories(storage: string): Promise<Map<string, KitopsRepository>> {
   const names = await readdir(storage).catch((): string[] => []);
-  const repositories = new Map<string, KitopsRepository>();
-  for (const name of names) {
-    const repository = repositoryOfFile(name);
-    if (repository !== undefined && !repositories.has(repository)) repositories.set(repository, await readRepository(storage, repository));
-  }
-  return repositories;
+  const found = [...new Set(names.map(repositoryOfFile))].filter((repository) => repository !== undefined);
+  const contents: KitopsRepository[] = [];
+  await runAll([...found.entries()], READS_AT_A_TIME, undefined, async ([index, repository]) => {
+    contents[index] = await readRepository(storage, repository);
+  });
+  return new Map(contents.map((content, index) => [found[index] ?? '', content]));
 }
 
 /** Rewrites the two files of a repository in KitOps' form, where they change; empty ones are deleted, as KitOps does. */

@@ -40,10 +40,19 @@ export function removeManifests(repository: RepositoryIndex, digests: ReadonlySe
 
 /** The tags on a manifest, in byte order. */
 export function tagsOn(repository: RepositoryIndex, digest: Digest): string[] {
-  return [...repository.tags]
-    .filter(([, manifest]) => manifest.digest === digest)
-    .map(([tag]) => tag)
-    .toSorted(compareBytes);
+  return tagsByDigest(repository).get(digest) ?? [];
+}
+
+/** The tags on every manifest that has any, in byte order. */
+export function tagsByDigest(repository: RepositoryIndex): Map<Digest, string[]> {
+  const found = new Map<Digest, string[]>();
+  for (const [tag, { digest }] of repository.tags) {
+    const tags = found.get(digest);
+    if (tags === undefined) found.set(digest, [tag]);
+    else tags.push(tag);
+  }
+  for (const [digest, tags] of found) if (tags.length > 1) found.set(digest, tags.toSorted(compareBytes));
+  return found;
 }
 
 /** What a command reports when `reference` is neither tag nor digest of the repository. */

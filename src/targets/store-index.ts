@@ -6,7 +6,7 @@ import { compareBytes } from '../oci/json.ts';
 import { ANNOTATION } from '../oci/media-types.ts';
 import { fitsKitops, type KitopsRepository, readKitopsRepositories, toKitopsName, writeKitopsRepository } from './kitops-index.ts';
 import { EMPTY_INDEX, readIndexFile, refNameOf, serializeIndex, withAnnotations, withoutAnnotations } from './layout-index.ts';
-import { addManifest, addTag, EMPTY_REPOSITORY, removeManifests, type RepositoryIndex, tagsOn } from './repository-index.ts';
+import { addManifest, addTag, EMPTY_REPOSITORY, removeManifests, type RepositoryIndex, tagsByDigest } from './repository-index.ts';
 import { writeFileAtomic } from './atomic-file.ts';
 import type { Index } from '../oci/manifest.ts';
 
@@ -162,9 +162,10 @@ function merge(repositories: Map<string, RepositoryIndex>, entry: Descriptor, { 
 }
 
 function entriesOf(name: string, repository: RepositoryIndex, indexOnly: ReadonlySet<string>): Descriptor[] {
+  const tagged = tagsByDigest(repository);
   return repository.manifests.flatMap((manifest) => {
     const mark = indexOnly.has(keyOf(name, manifest)) ? { [INDEX_ONLY]: 'true' } : {};
-    const tags = tagsOn(repository, manifest.digest);
+    const tags = tagged.get(manifest.digest) ?? [];
     if (tags.length === 0) return [withAnnotations(manifest, { [STORE_REFERENCE]: name, ...mark })];
     return tags.map((tag) =>
       withAnnotations(manifest, { [ANNOTATION.refName]: `${name}:${tag}`, [STORE_REFERENCE]: `${name}:${tag}`, ...mark }),

@@ -16,7 +16,16 @@ import { isManifestType } from '../oci/media-types.ts';
 import { checkLayoutMarker, LAYOUT_MARKER } from './layout-index.ts';
 import { Leases } from './leases.ts';
 import { withLock } from './lock.ts';
-import { addTag, findManifest, notInStore, removeManifests, removeTag, type RepositoryIndex, tagsOn } from './repository-index.ts';
+import {
+  addTag,
+  findManifest,
+  notInStore,
+  removeManifests,
+  removeTag,
+  type RepositoryIndex,
+  tagsByDigest,
+  tagsOn,
+} from './repository-index.ts';
 import {
   canonicalName,
   readStoreIndex,
@@ -101,9 +110,10 @@ export class Store {
   }
 
   async list(): Promise<StoreEntry[]> {
-    return sortedRepositories(await this.read()).flatMap(([name, repository]) =>
-      repository.manifests.map((descriptor) => ({ repository: name, tags: tagsOn(repository, descriptor.digest), descriptor })),
-    );
+    return sortedRepositories(await this.read()).flatMap(([name, repository]) => {
+      const tags = tagsByDigest(repository);
+      return repository.manifests.map((descriptor) => ({ repository: name, tags: tags.get(descriptor.digest) ?? [], descriptor }));
+    });
   }
 
   /** @throws KitError REFERENCE_NOT_FOUND when the store does not hold the manifest */

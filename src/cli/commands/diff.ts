@@ -2,12 +2,12 @@ import type { Command } from 'commander';
 import { diff, type DiffResult, type DiffSide } from '../../operations/diff.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { formatLocation, type Location, parseLocation } from '../../oci/reference.ts';
-import type { CliContext } from '../context.ts';
+import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { addNetworkOptions, type KitFlags } from '../options/network.ts';
 import { formatBytes } from '../render/text.ts';
 
-export function register(command: Command, context: () => CliContext): void {
+export function register(command: Command, context: OpenContext): void {
   addNetworkOptions(
     addFormatOption(
       command
@@ -16,7 +16,7 @@ export function register(command: Command, context: () => CliContext): void {
     ),
   )
     .addHelpText('after', EXAMPLES)
-    .action(async (a: string, b: string, flags: FormatFlag & KitFlags) => run(a, b, flags, context()));
+    .action(async (a: string, b: string, flags: FormatFlag & KitFlags) => run(a, b, flags, await context()));
 }
 
 const EXAMPLES = `

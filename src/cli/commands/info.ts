@@ -2,13 +2,13 @@ import type { Command } from 'commander';
 import { info } from '../../operations/inspect.ts';
 import { selectField } from '../../operations/select-field.ts';
 import { parseLocation } from '../../oci/reference.ts';
-import type { CliContext } from '../context.ts';
+import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { addNetworkOptions, type KitFlags } from '../options/network.ts';
 
 type Flags = FormatFlag & KitFlags & { readonly remote?: boolean; readonly filter?: string };
 
-export function register(command: Command, context: () => CliContext): void {
+export function register(command: Command, context: OpenContext): void {
   addNetworkOptions(
     addFormatOption(
       command
@@ -18,7 +18,7 @@ export function register(command: Command, context: () => CliContext): void {
     ),
   )
     .addHelpText('after', EXAMPLES)
-    .action(async (reference: string, flags: Flags) => run(reference, flags, context()));
+    .action(async (reference: string, flags: Flags) => run(reference, flags, await context()));
 }
 
 const EXAMPLES = `

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { init } from '../../operations/init.ts';
-import type { CliContext } from '../context.ts';
+import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { ask } from '../prompt.ts';
 
@@ -11,7 +11,7 @@ interface Flags extends FormatFlag {
   readonly force?: boolean;
 }
 
-export function register(command: Command, context: () => CliContext): void {
+export function register(command: Command, context: OpenContext): void {
   addFormatOption(
     command
       .argument('<directory>', 'the directory to look at')
@@ -21,7 +21,7 @@ export function register(command: Command, context: () => CliContext): void {
       .option('-f, --force', 'overwrite a Kitfile that is there'),
   )
     .addHelpText('after', '\nExamples:\n  kit init .\n  kit init ./my-model --name mymodel --desc "This is my model" --author alice')
-    .action(async (directory: string, flags: Flags) => run(directory, flags, context()));
+    .action(async (directory: string, flags: Flags) => run(directory, flags, await context()));
 }
 
 async function run(directory: string, flags: Flags, context: CliContext): Promise<void> {

@@ -2,20 +2,20 @@ import type { Command } from 'commander';
 import { inspect } from '../../operations/inspect.ts';
 import { stringifyLikeGo } from '../../oci/json.ts';
 import { parseLocation } from '../../oci/reference.ts';
-import type { CliContext } from '../context.ts';
+import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { addNetworkOptions, type KitFlags } from '../options/network.ts';
 
 type Flags = FormatFlag & KitFlags & { readonly remote?: boolean };
 
-export function register(command: Command, context: () => CliContext): void {
+export function register(command: Command, context: OpenContext): void {
   addNetworkOptions(
     addFormatOption(
       command.argument('<reference>', 'a ModelKit, or oci:DIR[:tag]').option('-r, --remote', 'look in the registry, not in local storage'),
     ),
   )
     .addHelpText('after', EXAMPLES)
-    .action(async (reference: string, flags: Flags) => run(reference, flags, context()));
+    .action(async (reference: string, flags: Flags) => run(reference, flags, await context()));
 }
 
 const EXAMPLES = `

@@ -2,21 +2,21 @@ import type { Command } from 'commander';
 import { type ListEntry, listLocal, listLocation } from '../../operations/list.ts';
 import { stringifyLikeGo } from '../../oci/json.ts';
 import { parseLocation } from '../../oci/reference.ts';
-import type { CliContext } from '../context.ts';
+import type { CliContext, OpenContext } from '../context.ts';
 import { addNetworkOptions, type KitFlags } from '../options/network.ts';
 import { parseTemplate, type Template } from '../render/template.ts';
 import { formatBytes, formatTable } from '../render/text.ts';
 
 type Flags = KitFlags & { readonly format: string };
 
-export function register(command: Command, context: () => CliContext): void {
+export function register(command: Command, context: OpenContext): void {
   addNetworkOptions(
     command
       .argument('[repository]', 'a repository in a registry, or oci:DIR (default: local storage)')
       .option('--format <format>', 'output: table, json, or a Go template over .Repo .Digest .Tags .ModelName .Size .Author', 'table'),
   )
     .addHelpText('after', EXAMPLES)
-    .action(async (repository: string | undefined, flags: Flags) => run(repository, flags, context()));
+    .action(async (repository: string | undefined, flags: Flags) => run(repository, flags, await context()));
 }
 
 const EXAMPLES = `

@@ -2,14 +2,14 @@ import type { Command } from 'commander';
 import { text as readAll } from 'node:stream/consumers';
 import { KitError } from '../../errors.ts';
 import { login } from '../../operations/login.ts';
-import type { CliContext } from '../context.ts';
+import type { CliContext, OpenContext } from '../context.ts';
 import { addNetworkOptions, type KitFlags } from '../options/network.ts';
 import { ask } from '../prompt.ts';
 import { printMessage } from '../render/text.ts';
 
 type Flags = KitFlags & { readonly username?: string; readonly password?: string; readonly passwordStdin?: boolean };
 
-export function register(command: Command, context: () => CliContext): void {
+export function register(command: Command, context: OpenContext): void {
   addNetworkOptions(
     command
       .argument('<registry>', 'HOST[:PORT]')
@@ -18,7 +18,7 @@ export function register(command: Command, context: () => CliContext): void {
       .option('--password-stdin', 'read the password from standard input'),
   )
     .addHelpText('after', EXAMPLES)
-    .action(async (registry: string, flags: Flags) => run(registry, flags, context()));
+    .action(async (registry: string, flags: Flags) => run(registry, flags, await context()));
 }
 
 const EXAMPLES = `

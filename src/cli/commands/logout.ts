@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
 import { logout } from '../../operations/login.ts';
-import type { CliContext } from '../context.ts';
+import type { OpenContext } from '../context.ts';
 
-export function register(command: Command, context: () => CliContext): void {
+export function register(command: Command, context: OpenContext): void {
   command
     .argument('<registry>', 'HOST[:PORT]')
     .addHelpText('after', '\nExamples:\n  kit logout ghcr.io')
     .action(async (registry: string) => {
-      const cli = context();
+      const cli = await context();
       await logout(cli.kit({}), registry);
       cli.result('text', undefined, [`Successfully logged out from ${registry}`]);
     });

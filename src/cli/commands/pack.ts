@@ -5,7 +5,7 @@ import { findKitfile } from '../../operations/read-kitfile.ts';
 import { pack, type PackResult } from '../../operations/pack.ts';
 import { COMPRESSIONS, type Compression } from '../../blobs/compress.ts';
 import { parseLocation } from '../../oci/reference.ts';
-import type { CliContext } from '../context.ts';
+import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { oneOf } from '../options/global.ts';
 import { addNetworkOptions, type KitFlags } from '../options/network.ts';
@@ -18,9 +18,10 @@ interface PackFlags extends FormatFlag, KitFlags {
   readonly followSymlinks?: boolean;
   readonly created?: string;
   readonly push?: boolean;
+  readonly cache: boolean;
 }
 
-export function register(command: Command, context: () => CliContext): void {
+export function register(command: Command, context: OpenContext): void {
   addNetworkOptions(
     addFormatOption(
       command
@@ -39,11 +40,12 @@ export function register(command: Command, context: () => CliContext): void {
         )
         .option('--follow-symlinks', 'pack links out of the directory as what they point to')
         .option('--created <time>', 'time for the manifest, RFC 3339 (default: none, or $SOURCE_DATE_EPOCH)')
+        .option('--no-cache', 'read every file, also those that have not changed since they were packed')
         .option('--push', 'straight to the registry that --tag names, nothing is stored here'),
     ),
   )
     .addHelpText('after', EXAMPLES)
-    .action(async (directory: string, flags: PackFlags) => run(directory, flags, context()));
+    .action(async (directory: string, flags: PackFlags) => run(directory, flags, await context()));
 }
 
 const EXAMPLES = `
@@ -71,6 +73,7 @@ async function run(directory: string, flags: PackFlags, context: CliContext): Pr
       directory,
       compression: flags.compression,
       layerFormat: flags.layerFormat,
+      cache: flags.cache,
       ...(kitfile && { kitfile }),
       ...(flags.tag !== undefined && { destination: parseLocation(flags.tag) }),
       ...(flags.followSymlinks !== undefined && { followSymlinks: flags.followSymlinks }),

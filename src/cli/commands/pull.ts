@@ -1,14 +1,14 @@
 import type { Command } from 'commander';
 import { pull } from '../../operations/transfer.ts';
 import { parseLocation } from '../../oci/reference.ts';
-import type { CliContext } from '../context.ts';
+import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { addNetworkOptions, type KitFlags } from '../options/network.ts';
 
-export function register(command: Command, context: () => CliContext): void {
+export function register(command: Command, context: OpenContext): void {
   addNetworkOptions(addFormatOption(command.argument('<reference>', 'registry/repository[:tag[,tag...]][@digest]')))
     .addHelpText('after', EXAMPLES)
-    .action(async (reference: string, flags: FormatFlag & KitFlags) => run(reference, flags, context()));
+    .action(async (reference: string, flags: FormatFlag & KitFlags) => run(reference, flags, await context()));
 }
 
 const EXAMPLES = `

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { push } from '../../operations/transfer.ts';
 import { parseLocation } from '../../oci/reference.ts';
-import type { CliContext } from '../context.ts';
+import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { addNetworkOptions, type KitFlags } from '../options/network.ts';
 
-export function register(command: Command, context: () => CliContext): void {
+export function register(command: Command, context: OpenContext): void {
   addNetworkOptions(
     addFormatOption(
       command
@@ -15,7 +15,7 @@ export function register(command: Command, context: () => CliContext): void {
   )
     .addHelpText('after', EXAMPLES)
     .action(async (source: string, destination: string | undefined, flags: FormatFlag & KitFlags) =>
-      run(source, destination, flags, context()),
+      run(source, destination, flags, await context()),
     );
 }
 

@@ -2,14 +2,13 @@ import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
 import { remove, removeAll, removeRemote, type RemoveResult } from '../../operations/remove.ts';
 import { parseReference } from '../../oci/reference.ts';
-import type { CliContext } from '../context.ts';
+import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { addNetworkOptions, type KitFlags } from '../options/network.ts';
-import { reportError } from '../render/report.ts';
 
 type Flags = FormatFlag & KitFlags & { readonly force?: boolean; readonly all?: boolean; readonly remote?: boolean };
 
-export function register(command: Command, context: () => CliContext): void {
+export function register(command: Command, context: OpenContext): void {
   addNetworkOptions(
     addFormatOption(
       command
@@ -20,7 +19,7 @@ export function register(command: Command, context: () => CliContext): void {
     ),
   )
     .addHelpText('after', EXAMPLES)
-    .action(async (reference: string | undefined, flags: Flags) => run(reference, flags, context()));
+    .action(async (reference: string | undefined, flags: Flags) => run(reference, flags, await context()));
 }
 
 const EXAMPLES = `
@@ -43,9 +42,11 @@ async function run(reference: string | undefined, flags: Flags, context: CliCont
         : await remove(kit, parseReference(reference), options, context.call);
   const failed = result.failed.map(({ reference: name, error }) => ({ reference: name, code: error.code, message: error.message }));
   context.result(flags.format, { ...result, failed }, describe(result, reference === undefined));
-  for (const { error } of result.failed) reportError(error, context.env);
-  if (result.failed.length > 0)
+  if (result.failed.length > 0) {
+    const { reportError } = await import('../render/report.ts');
+    for (const { error } of result.failed) reportError(error, context.env);
     throw new KitError('IO_FAILED', `${result.failed.length} of ${result.failed.length + result.removed.length} could not be removed`);
+  }
 }
 
 function checkFlags(reference: string | undefined, flags: Flags): void {

@@ -1,15 +1,15 @@
 import type { Command } from 'commander';
 import { tag } from '../../operations/tag.ts';
 import { parseReference } from '../../oci/reference.ts';
-import type { CliContext } from '../context.ts';
+import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 
-export function register(command: Command, context: () => CliContext): void {
+export function register(command: Command, context: OpenContext): void {
   addFormatOption(
     command.argument('<source>', 'a ModelKit in local storage').argument('<destination>', 'its new name, with one tag or several'),
   )
     .addHelpText('after', EXAMPLES)
-    .action(async (source: string, destination: string, flags: FormatFlag) => run(source, destination, flags, context()));
+    .action(async (source: string, destination: string, flags: FormatFlag) => run(source, destination, flags, await context()));
 }
 
 const EXAMPLES = `

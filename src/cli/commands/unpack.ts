@@ -4,7 +4,7 @@ import { type Filter, type FilterType, parseFilter } from '../../operations/filt
 import { unpack, type UnpackResult } from '../../operations/unpack.ts';
 import { parseByteSize } from '../../oci/byte-size.ts';
 import { parseLocation } from '../../oci/reference.ts';
-import type { CliContext } from '../context.ts';
+import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { addNetworkOptions, collect, type KitFlags } from '../options/network.ts';
 
@@ -14,6 +14,7 @@ interface UnpackFlags extends FormatFlag, KitFlags {
   readonly ignoreExisting?: boolean;
   readonly filter?: readonly string[];
   readonly maxSize?: string;
+  readonly link?: boolean;
   readonly kitfile?: boolean;
   readonly model?: boolean;
   readonly code?: boolean;
@@ -21,7 +22,7 @@ interface UnpackFlags extends FormatFlag, KitFlags {
   readonly docs?: boolean;
 }
 
-export function register(command: Command, context: () => CliContext): void {
+export function register(command: Command, context: OpenContext): void {
   addNetworkOptions(
     addFormatOption(
       command
@@ -35,6 +36,7 @@ export function register(command: Command, context: () => CliContext): void {
           collect,
         )
         .option('--max-size <size>', 'fail when the files would have more than this in all, for example 20GiB')
+        .option('--link', 'hard links to local storage instead of copies, for raw layers; the files are read-only')
         .option('--kitfile', 'deprecated: use --filter kitfile')
         .option('--model', 'deprecated: use --filter model')
         .option('--code', 'deprecated: use --filter code')
@@ -43,7 +45,7 @@ export function register(command: Command, context: () => CliContext): void {
     ),
   )
     .addHelpText('after', EXAMPLES)
-    .action(async (reference: string, flags: UnpackFlags) => run(reference, flags, context()));
+    .action(async (reference: string, flags: UnpackFlags) => run(reference, flags, await context()));
 }
 
 const EXAMPLES = `
@@ -66,6 +68,7 @@ async function run(reference: string, flags: UnpackFlags, context: CliContext): 
       filters: readFilters(flags),
       conflict: flags.overwrite === true ? 'overwrite' : flags.ignoreExisting === true ? 'keep' : 'fail',
       ...(flags.dir !== undefined && { directory: flags.dir }),
+      ...(flags.link !== undefined && { link: flags.link }),
       ...(flags.maxSize !== undefined && { maxBytes: parseByteSize(flags.maxSize, '--max-size') }),
     },
     context.call,

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { KitError } from '../../errors.ts';
 import { describeRefusal, describeSignature, findSignatures, requireVerified, type VerifyResult } from '../../operations/verify.ts';
 import { parseLocation } from '../../oci/reference.ts';
-import type { CliContext } from '../context.ts';
+import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { addNetworkOptions, collect, type KitFlags } from '../options/network.ts';
 import { printMessage } from '../render/text.ts';
@@ -15,7 +15,7 @@ type Flags = FormatFlag &
     readonly remote?: boolean;
   };
 
-export function register(command: Command, context: () => CliContext): void {
+export function register(command: Command, context: OpenContext): void {
   addFormatOption(
     command
       .argument('<reference>', '[registry/]repository[:tag][@digest], or oci:DIR[:tag]')
@@ -28,7 +28,7 @@ export function register(command: Command, context: () => CliContext): void {
   command
     .option('--client-key <file>', 'PEM file with the key of the client certificate')
     .addHelpText('after', EXAMPLES)
-    .action(async (reference: string, flags: Flags) => run(reference, flags, context()));
+    .action(async (reference: string, flags: Flags) => run(reference, flags, await context()));
 }
 
 const EXAMPLES = `

@@ -1,15 +1,15 @@
 import type { Command } from 'commander';
 import { version } from '../../operations/version.ts';
-import type { CliContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
+import { printResult } from '../render/text.ts';
 
-export function register(command: Command, context: () => CliContext): void {
+export function register(command: Command): void {
   addFormatOption(command)
     .option('--show-update-notifications', 'accepted for compatibility: kit does not look for updates')
     .addHelpText('after', '\nExamples:\n  kit version --format json')
     .action((flags: FormatFlag) => {
       const result = version();
-      context().result(flags.format, result, [
+      printResult(flags.format, result, [
         `Version: ${result.version}`,
         `Commit: ${result.commit}`,
         `Built: ${result.built}`,
