@@ -1,7 +1,7 @@
 /** Direct writes slower than this, in bytes a second, are given up: the page cache takes a few gigabytes faster than such a disk. */
-const SLOWEST_DIRECT = 150_000_000;
+const SLOWEST_DIRECT = 100_000_000;
 /** Bytes to write before the disk is judged, and for which it is judged anew. */
-const WINDOW = 64 * 1024 * 1024;
+const WINDOW = 128 * 1024 * 1024;
 
 /**
  * Judges whether writing past the page cache pays on this machine. It goes one way only: a file that is written both ways is
