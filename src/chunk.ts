@@ -2,7 +2,7 @@
 export const CHUNK_BYTES = 1024 * 1024;
 
 /** Chunks kept for reuse: as many as are in flight when a few layers move side by side. */
-const MAX_FREE = 48;
+const MAX_FREE = 192;
 const WASM_PAGE = 64 * 1024;
 
 // known to Node's types only with those of the browser

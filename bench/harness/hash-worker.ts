@@ -7,6 +7,5 @@ const buffer = new Uint8Array(1024 * 1024);
 parentPort?.on('message', (length: number) => {
   const hash = createHash('sha256');
   for (let left = length; left > 0; left -= buffer.byteLength) hash.update(left < buffer.byteLength ? buffer.subarray(0, left) : buffer);
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- of a thread, not of a window
   parentPort?.postMessage(hash.digest('hex'));
 });

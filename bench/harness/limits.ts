@@ -38,7 +38,6 @@ export async function hashMemory(size: number, threads: number): Promise<Sample>
   const hash = async (length: number): Promise<void> => {
     await Promise.all(
       workers.map(async (worker) => {
-        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- of a thread, not of a window
         worker.postMessage(length);
         await once(worker, 'message');
       }),

@@ -20,6 +20,5 @@ const server = createServer((socket) =>
     length,
   ),
 ).listen(0, '127.0.0.1', () => {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- of a thread, not of a window
   parentPort?.postMessage((server.address() as AddressInfo).port);
 });

@@ -25,12 +25,7 @@ export async function digestFile(path: string, digester: StreamDigester, options
   }
 }
 
-async function digestHandle(
-  handle: FileHandle,
-  digester: StreamDigester,
-  end: number,
-  signal: AbortSignal | undefined,
-): Promise<number> {
+async function digestHandle(handle: FileHandle, digester: StreamDigester, end: number, signal: AbortSignal | undefined): Promise<number> {
   let position = 0;
   while (position < end) {
     signal?.throwIfAborted();

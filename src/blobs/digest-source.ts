@@ -4,7 +4,10 @@ import { StreamDigester } from '../oci/stream-digester.ts';
 import type { BlobSource } from './source.ts';
 
 /** Digest and size in bytes of what a source gives, without keeping it. Errors of the source come through as they are. */
-export async function digestOfSource(source: BlobSource, signal?: AbortSignal): Promise<{ readonly digest: Digest; readonly size: number }> {
+export async function digestOfSource(
+  source: BlobSource,
+  signal?: AbortSignal,
+): Promise<{ readonly digest: Digest; readonly size: number }> {
   const digester = new StreamDigester('sha256', source.size);
   let size = 0;
   try {

@@ -65,6 +65,8 @@ export async function writeBehind(file: WritableFile, name: string, content: Byt
     writes.add(write);
   };
 
+  const mustWait = (): boolean => failure === undefined && (queued >= MAX_QUEUED || queue.length >= MAX_CHUNKS || writes.size > MAX_WRITES);
+
   try {
     for await (const chunk of content) {
       if (isHole(chunk)) {
@@ -78,8 +80,7 @@ export async function writeBehind(file: WritableFile, name: string, content: Byt
         // a second write begins only with a full chunk: small ones gather meanwhile
         if (writes.size === 0 || (writes.size < MAX_WRITES && queued >= CHUNK_BYTES)) writeQueue();
       }
-      while ((queued >= MAX_QUEUED || queue.length >= MAX_CHUNKS || writes.size > MAX_WRITES) && failure === undefined)
-        await Promise.race(writes);
+      while (mustWait()) await Promise.race(writes);
       if (failure !== undefined) break;
     }
   } finally {

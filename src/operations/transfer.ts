@@ -6,6 +6,7 @@ import { copy } from '../targets/copy.ts';
 import { baseReference, resolveChain } from './base-modelkit.ts';
 import type { Kit } from './kit.ts';
 import { loadArtifact } from './load-artifact.ts';
+import { MountCandidates } from './mount-candidates.ts';
 import { openDestination, openSource, withDefaultTag } from './open-location.ts';
 
 /** One tag (or digest) that was moved. */
@@ -36,7 +37,8 @@ export async function push(kit: Kit, { source, destination }: PushArguments, cal
   for (const one of destination === undefined ? sources : sources.slice(0, 1)) {
     await using to = await openDestination(kit, withDefaultTag(destination ?? one), 'remote');
     const from = await openSource(kit, one, 'local', call);
-    const options = { ...call, concurrency: kit.concurrency, action: 'push' } as const;
+    const candidates = mountCandidates(kit, destination ?? one);
+    const options = { ...call, concurrency: kit.concurrency, action: 'push', mountFrom: candidates?.of } as const;
     const { digest } = await copy(from.target, from.reference, to.target, to.tags, options).catch((error: unknown) => {
       throw withRepairHint(error, from.name);
     });
@@ -45,6 +47,12 @@ export async function push(kit: Kit, { source, destination }: PushArguments, cal
       results.push({ reference, digest });
   }
   return results;
+}
+
+function mountCandidates(kit: Kit, destination: Location): MountCandidates | undefined {
+  if (destination.type !== 'reference') return undefined;
+  const { registry, repository } = destination.reference;
+  return registry === undefined ? undefined : new MountCandidates(() => kit.store(), { registry, repository });
 }
 
 // it is the receiver that notices: what it says does not tell that the copy here is the damaged one

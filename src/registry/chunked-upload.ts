@@ -2,10 +2,11 @@ import { KitError } from '../errors.ts';
 import type { RepositoryContext } from './context.ts';
 import { hasBlob } from './download.ts';
 import { exactly } from './exactly.ts';
-import { uploadLocation, withQuery } from './location.ts';
+import { uploadLocation } from './location.ts';
+import { releaseSent } from './release-sent.ts';
 import { withRetry } from './retry.ts';
 import type { TransportResponse } from './transport.ts';
-import { cancelUpload, receivedBytes, startUpload, type Upload, uploading, type UploadSession } from './upload-session.ts';
+import { cancelUpload, finishUpload, receivedBytes, startUpload, type Upload, uploading, type UploadSession } from './upload-session.ts';
 
 /** Below this, smaller chunks would not help against a size limit. */
 const SMALLEST_CHUNK_BYTES = 512 * 1024;
@@ -61,7 +62,7 @@ async function sendChunk(state: ChunkedUpload): Promise<void> {
       'content-length': String(end - start),
       'content-range': `${start}-${end - 1}`,
     },
-    body: () => exactly(source.open({ start, end }, call.signal), end - start, blob),
+    body: () => releaseSent(exactly(source.open({ start, end }, call.signal), end - start, blob.digest)),
     // 201 is what ECR answers to a chunk
     accept: [201, 202, 204, 413, 416],
     isPatient: true,
@@ -116,13 +117,6 @@ async function finish(state: ChunkedUpload, attempt: number): Promise<void> {
   const { context, session, blob, call } = state;
   // the answer may have been lost after the blob was stored
   if (attempt > 1 && (await hasBlob(context, blob, call))) return;
-  const response = await context.http.request({
-    ...uploading(context, state),
-    method: 'PUT',
-    url: withQuery(session.location, `digest=${encodeURIComponent(blob.digest)}`),
-    headers: { 'content-type': 'application/octet-stream', 'content-length': '0' },
-    accept: [201],
-    isPatient: true,
-  });
-  await response.discard();
+  if (await finishUpload(context, state, session)) return;
+  throw new KitError('REGISTRY_ERROR', `${context.name}@${blob.digest}: the registry has lost the upload`, { hint: 'push again' });
 }

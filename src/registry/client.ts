@@ -10,6 +10,7 @@ import { listRepositories, listTags } from './listing.ts';
 import { deleteManifest, deleteTag, type FetchedManifest, fetchManifest, hasManifest, putManifest, resolveManifest } from './manifests.ts';
 import type { NetworkOptions } from './options.ts';
 import { listReferrers } from './referrers.ts';
+import { uploadUnhashed } from './stream-upload.ts';
 import { uploadBlob } from './upload.ts';
 import { mountBlob } from './upload-session.ts';
 
@@ -95,6 +96,14 @@ export class RepositoryClient {
 
   uploadBlob(blob: Descriptor, source: BlobSource, call: CallOptions = {}): Promise<void> {
     return uploadBlob(this.#context, { blob, source, call });
+  }
+
+  /**
+   * In one pass, with the digest computed on the way. Undefined when the registry does not take a blob in this way.
+   * @throws KitError SIZE_MISMATCH | DIGEST_MISMATCH | DENIED | UNAUTHORIZED | REGISTRY_ERROR | NETWORK
+   */
+  uploadUnhashed(mediaType: string, source: BlobSource, call: CallOptions = {}): Promise<Descriptor | undefined> {
+    return uploadUnhashed(this.#context, { mediaType, source, call });
   }
 
   /** @param from repository on the same registry, as users write it */

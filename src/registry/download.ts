@@ -1,14 +1,13 @@
 import type { ByteRange, Bytes } from '../blobs/source.ts';
-import { KitError } from '../errors.ts';
+import { CHUNK_BYTES, releaseChunk } from '../chunk.ts';
 import type { CallOptions } from '../events.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
+import { BlobParts } from './blob-parts.ts';
 import { reading, type RepositoryContext, repositoryUrl, subjectOf } from './context.ts';
+import { RangePlanner } from './range-planner.ts';
 import { MAX_RETRIES, pause } from './retry.ts';
+import { PROGRESS_BYTES, SegmentWindow } from './segment-window.ts';
 import { TransientError } from './transient.ts';
-import type { TransportResponse } from './transport.ts';
-
-/** Failures further apart than this are counted anew: a large blob may meet many on its way. */
-const PROGRESS_BYTES = 1024 * 1024;
 
 /** HEAD /v2/NAME/blobs/DIGEST */
 export async function hasBlob(context: RepositoryContext, blob: Descriptor, call: CallOptions): Promise<boolean> {
@@ -25,7 +24,8 @@ export async function hasBlob(context: RepositoryContext, blob: Descriptor, call
 
 /**
  * GET /v2/NAME/blobs/DIGEST, of the whole blob or of `range`. The bytes are not verified here, but they are those of the
- * range: an answer that ignores it is cut to it. A download that breaks goes on where it stopped.
+ * range: an answer that ignores it is cut to it. A download that breaks goes on where it stopped; one that a link slows down
+ * goes on over several connections where the registry knows ranges.
  * @throws KitError BLOB_NOT_FOUND | SIZE_MISMATCH | REGISTRY_ERROR | NETWORK
  */
 export async function fetchBlob(
@@ -38,16 +38,98 @@ export async function fetchBlob(
   const end = Math.min(range?.end ?? blob.size, blob.size);
   // nothing to ask for; an empty blob as a whole is still asked for, so that a missing one is noticed
   if (range !== undefined && start >= end) return nothing();
-  return resumable(context, blob, { start, end }, call, await openBlob(context, blob, { start, end }, call));
+  const parts = new BlobParts(context, blob, call);
+  const asked = performance.now();
+  const first = await parts.open({ start, end });
+  const planner = new RangePlanner(context.http.rangeBudget.limits, () => performance.now(), performance.now() - asked);
+  return new Download(parts, planner, { start, end }).read(first);
 }
 
-async function* resumable(
-  context: RepositoryContext,
-  blob: Descriptor,
-  { start, end }: ByteRange,
-  call: CallOptions,
-  first: Bytes,
-): AsyncGenerator<Uint8Array, void, undefined> {
+/** The bytes of one blob in order, from one connection or several. */
+class Download {
+  readonly #parts: BlobParts;
+  readonly #planner: RangePlanner;
+  readonly #end: number;
+  #position: number;
+
+  constructor(parts: BlobParts, planner: RangePlanner, { start, end }: ByteRange) {
+    this.#parts = parts;
+    this.#planner = planner;
+    this.#position = start;
+    this.#end = end;
+  }
+
+  async *read(first: Bytes): AsyncGenerator<Uint8Array, void, undefined> {
+    const { rangeBudget } = this.#parts.context.http;
+    rangeBudget.blobs += 1;
+    try {
+      for (let bytes = first; ; bytes = await this.#parts.open({ start: this.#position, end: this.#end })) {
+        const window = yield* this.#single(bytes);
+        if (window === undefined) return;
+        try {
+          this.#position = yield* window.read();
+        } finally {
+          await window.close();
+        }
+        if (this.#position >= this.#end) return;
+        if (window.state === 'refused') this.#planner.refused();
+      }
+    } finally {
+      rangeBudget.blobs -= 1;
+    }
+  }
+
+  /** Reads one connection to the end, or to where a window goes on. */
+  async *#single(first: Bytes): AsyncGenerator<Uint8Array, SegmentWindow | undefined, undefined> {
+    const stream = resumable(this.#parts, { start: this.#position, end: this.#end }, first);
+    let window: SegmentWindow | undefined;
+    let busyMs = 0;
+    try {
+      for (;;) {
+        const asked = performance.now();
+        const { value: chunk, done } = await stream.next();
+        if (done === true) return undefined;
+        const got = performance.now();
+        this.#planner.received(chunk.byteLength, got - asked, busyMs);
+        const gap = window === undefined ? Number.POSITIVE_INFINITY : window.start - this.#position;
+        if (window !== undefined && (window.state === 'refused' || window.state === 'failed' || chunk.byteLength >= gap)) {
+          if (window.state === 'open') {
+            this.#position += gap;
+            if (gap > 0) yield chunk.subarray(0, gap);
+            else releaseChunk(chunk);
+            const next = window;
+            window = undefined;
+            return next;
+          }
+          await window.close();
+          if (window.state === 'refused') this.#planner.refused();
+          else this.#planner.late();
+          window = undefined;
+        }
+        this.#position += chunk.byteLength;
+        yield chunk;
+        busyMs = performance.now() - got;
+        window ??= this.#split();
+      }
+    } finally {
+      await window?.close();
+      await stream.return();
+    }
+  }
+
+  #split(): SegmentWindow | undefined {
+    const budget = this.#parts.context.http.rangeBudget;
+    if (!this.#parts.hasRanges || !this.#planner.shouldSplit(this.#end - this.#position, budget.blobs)) return undefined;
+    // whole chunks from the beginning of the blob on: they can be written past the page cache
+    const start = Math.ceil((this.#position + this.#planner.ahead()) / CHUNK_BYTES) * CHUNK_BYTES;
+    if (start >= this.#end) return undefined;
+    return new SegmentWindow({ parts: this.#parts, planner: this.#planner, budget, start, end: this.#end });
+  }
+}
+
+/** One connection at a time, and another where it breaks. */
+async function* resumable(parts: BlobParts, { start, end }: ByteRange, first: Bytes): AsyncGenerator<Uint8Array, void, undefined> {
+  const { call, context, blob } = parts;
   let position = start;
   let bytes = first;
   let failures = 0;
@@ -60,7 +142,7 @@ async function* resumable(
       }
       // a surplus is passed on: whoever verifies the bytes tells
       if (position >= end) return;
-      throw cutOff(context, blob, position, end);
+      throw parts.cutOff(position, end);
     } catch (error) {
       call.signal?.throwIfAborted();
       failures = position - failedAt >= PROGRESS_BYTES ? 1 : failures + 1;
@@ -68,67 +150,9 @@ async function* resumable(
       if (!(error instanceof TransientError) || failures > MAX_RETRIES) throw error;
       if (position >= end) return;
       await pause(failures, error, { ...call, sleep: context.http.sleep, id: blob.digest });
-      bytes = await openBlob(context, blob, { start: position, end }, call);
+      bytes = await parts.open({ start: position, end });
     }
   }
-}
-
-async function openBlob(context: RepositoryContext, blob: Descriptor, range: ByteRange, call: CallOptions): Promise<Bytes> {
-  const isPart = range.start > 0 || range.end < blob.size;
-  const response = await context.http.request({
-    ...reading(context, call),
-    method: 'GET',
-    url: repositoryUrl(context, `blobs/${blob.digest}`),
-    subject: subjectOf(context, 'blob', blob.digest),
-    accept: [200, 206],
-    ...(isPart ? { headers: { range: `bytes=${range.start}-${range.end - 1}` } } : {}),
-  });
-  try {
-    if (response.status === 206) return checkedPart(context, blob, range, response);
-    const length = response.header('content-length');
-    if (length !== undefined && Number(length) !== blob.size) {
-      throw new KitError(
-        'SIZE_MISMATCH',
-        `${context.name}@${blob.digest}: the registry has ${length} bytes, the manifest says ${blob.size}`,
-      );
-    }
-    return isPart ? slice(response.body, range.start, range.end) : response.body;
-  } catch (error) {
-    await response.discard();
-    throw error;
-  }
-}
-
-/** A 206 has to be the range that was asked for: anything else would put bytes in the wrong place. */
-function checkedPart(context: RepositoryContext, blob: Descriptor, { start, end }: ByteRange, response: TransportResponse): Bytes {
-  const header = response.header('content-range') ?? '';
-  const [, first, last, total] = /^bytes (\d+)-(\d+)\/(\d+|\*)$/i.exec(header.trim()) ?? [];
-  if (Number(first) !== start || Number(last) >= end || Number(last) < start || (total !== '*' && Number(total) !== blob.size)) {
-    throw new KitError(
-      'REGISTRY_ERROR',
-      `${context.name}@${blob.digest}: asked for bytes ${start}-${end - 1} of ${blob.size}, the registry sends \`${header}\``,
-    );
-  }
-  return slice(response.body, 0, Number(last) + 1 - start);
-}
-
-/** Bytes [start, end) of `bytes`; the rest is not read. */
-async function* slice(bytes: Bytes, start: number, end: number): AsyncGenerator<Uint8Array, void, undefined> {
-  let position = 0;
-  if (end === 0) return;
-  for await (const chunk of bytes) {
-    const from = Math.max(0, start - position);
-    const to = Math.min(chunk.byteLength, end - position);
-    position += chunk.byteLength;
-    if (from < to) yield chunk.subarray(from, to);
-    if (position > end) return;
-  }
-}
-
-function cutOff(context: RepositoryContext, blob: Descriptor, position: number, end: number): TransientError {
-  return new TransientError('NETWORK', `${context.name}@${blob.digest}: the download ended at byte ${position} of ${end}`, {
-    hint: 'check the network and try again',
-  });
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array, void, undefined> {}

@@ -1,9 +1,8 @@
 import type { Bytes } from '../blobs/source.ts';
 import { KitError } from '../errors.ts';
-import type { Descriptor } from '../oci/descriptor.ts';
 
-/** Passes on `size` bytes of `blob`; a source that has fewer or more is an error. @throws KitError SIZE_MISMATCH */
-export async function* exactly(bytes: Bytes, size: number, blob: Descriptor): AsyncGenerator<Uint8Array, void, undefined> {
+/** Passes on `size` bytes; a source that has fewer or more is an error that calls it `name`. @throws KitError SIZE_MISMATCH */
+export async function* exactly(bytes: Bytes, size: number, name: string): AsyncGenerator<Uint8Array, void, undefined> {
   let sent = 0;
   for await (const chunk of bytes) {
     sent += chunk.byteLength;
@@ -12,7 +11,7 @@ export async function* exactly(bytes: Bytes, size: number, blob: Descriptor): As
   }
   if (sent === size) return;
   const found = sent > size ? `more than ${size}` : String(sent);
-  throw new KitError('SIZE_MISMATCH', `${blob.digest}: the source has ${found} bytes where ${size} were announced`, {
+  throw new KitError('SIZE_MISMATCH', `${name}: the source has ${found} bytes where ${size} were announced`, {
     hint: 'the content was changed or cut off; make it anew',
   });
 }

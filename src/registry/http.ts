@@ -5,6 +5,8 @@ import { Authenticator, type Authorization } from './auth.ts';
 import type { Endpoint } from './endpoint.ts';
 import { type FailedExchange, registryFailure, type Subject } from './failure.ts';
 import type { NetworkOptions, Sleep } from './options.ts';
+import { RangeBudget } from './range-budget.ts';
+import { RANGE_LIMITS } from './range-planner.ts';
 import { redactUrl } from './redact.ts';
 import { timerSleep, withRetry } from './retry.ts';
 import { type Method, Transport, type TransportResponse } from './transport.ts';
@@ -24,6 +26,8 @@ export interface RegistryRequest {
   /** False: the caller retries a larger step. */
   readonly isRetried?: boolean | undefined;
   readonly isPatient?: boolean | undefined;
+  /** The answer is a blob. */
+  readonly isBulk?: boolean | undefined;
   readonly call: CallOptions;
 }
 
@@ -33,11 +37,14 @@ const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 /** Requests to registries: credentials on demand, redirects by hand, transient failures retried, errors explained. */
 export class RegistryHttp {
   readonly sleep: Sleep;
+  /** What all blobs that this client reads share. */
+  readonly rangeBudget: RangeBudget;
   readonly #transport: Transport;
   readonly #authenticator: Authenticator;
 
   constructor(options: NetworkOptions) {
     this.sleep = options.sleep ?? timerSleep;
+    this.rangeBudget = new RangeBudget({ ...RANGE_LIMITS, ...options.ranges });
     this.#transport = new Transport(options);
     this.#authenticator = new Authenticator(this.#transport, options);
   }
@@ -91,6 +98,7 @@ export class RegistryHttp {
         body: request.body?.(),
         signal: call.signal,
         isPatient: request.isPatient,
+        isBulk: request.isBulk,
       });
       if (!REDIRECTS.has(response.status) || request.accept.includes(response.status)) return { response, url, isTrusted };
       await response.discard();

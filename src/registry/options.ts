@@ -1,4 +1,5 @@
 import type { Credential } from './credential.ts';
+import type { RangeLimits } from './range-planner.ts';
 
 /** Waits `ms` milliseconds; rejects with the signal's reason when it aborts. */
 export type Sleep = (ms: number, signal?: AbortSignal) => Promise<void>;
@@ -27,4 +28,10 @@ export interface NetworkOptions {
   readonly chunkSizes?: Readonly<Record<string, number>> | undefined;
   /** How retries wait; tests pass one that does not. */
   readonly sleep?: Sleep | undefined;
+  /** How blobs are read: `socket` (unless told) straight from the connection where the answer is plain, `undici` always through its parser. */
+  readonly bodyReader?: 'socket' | 'undici' | undefined;
+  /** How long an answer or its next byte may take, in milliseconds. */
+  readonly stallTimeoutMs?: number | undefined;
+  /** When and how one blob is read over several connections; what is not given stays as it is. */
+  readonly ranges?: Partial<RangeLimits> | undefined;
 }

@@ -2,9 +2,11 @@ import type { BlobSource } from '../blobs/source.ts';
 import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
+import { type Digest, digestAlgorithm, isDigest } from '../oci/digest.ts';
 import { type RepositoryContext, repositoryScope, repositoryUrl, subjectOf, writing } from './context.ts';
 import type { RegistryRequest } from './http.ts';
 import { uploadLocation, withQuery } from './location.ts';
+import type { TransportResponse } from './transport.ts';
 
 /** What is to be uploaded. */
 export interface Upload {
@@ -23,16 +25,23 @@ export interface UploadSession {
 
 const CANCEL_TIMEOUT_MS = 5000;
 
+/** What the requests of an upload are about: the digest is not known before the bytes went by. */
+interface UploadSubject {
+  readonly blob?: Pick<Descriptor, 'digest'> | undefined;
+  readonly call: CallOptions;
+}
+
 /** The fields that the requests of an upload share. The steps are retried by whoever knows what has arrived. */
 export function uploading(
   context: RepositoryContext,
-  { blob, call }: Omit<Upload, 'source'>,
+  { blob, call }: UploadSubject,
 ): Pick<RegistryRequest, 'endpoint' | 'scopes' | 'call' | 'subject' | 'isRetried'> {
-  return { ...writing(context, call), subject: subjectOf(context, 'upload', blob.digest), isRetried: false };
+  const subject = blob === undefined ? ({ kind: 'upload', name: context.name } as const) : subjectOf(context, 'upload', blob.digest);
+  return { ...writing(context, call), subject, isRetried: false };
 }
 
 /** POST /v2/NAME/blobs/uploads/ */
-export async function startUpload(context: RepositoryContext, upload: Upload, isRetried: boolean): Promise<UploadSession> {
+export async function startUpload(context: RepositoryContext, upload: UploadSubject, isRetried: boolean): Promise<UploadSession> {
   const url = repositoryUrl(context, 'blobs/uploads/');
   const response = await context.http.request({
     ...uploading(context, upload),
@@ -53,7 +62,7 @@ export async function startUpload(context: RepositoryContext, upload: Upload, is
 /** Tells the registry to forget the session. Best effort: what failed before is the error that counts. */
 export async function cancelUpload(
   context: RepositoryContext,
-  { blob }: Pick<Upload, 'blob'>,
+  { blob }: Pick<UploadSubject, 'blob'>,
   { location }: Pick<UploadSession, 'location'>,
 ): Promise<void> {
   try {
@@ -84,7 +93,6 @@ export async function mountBlob(context: RepositoryContext, blob: Descriptor, fr
     url: withQuery(url, `mount=${encodeURIComponent(blob.digest)}&from=${encodeURIComponent(from)}`),
     headers: { 'content-length': '0' },
     accept: [201, 202, 400, 401, 403, 404, 405],
-    isRetried: true,
   });
   await response.discard();
   if (response.status === 201) return true;
@@ -93,6 +101,36 @@ export async function mountBlob(context: RepositoryContext, blob: Descriptor, fr
     await cancelUpload(context, { blob }, { location });
   }
   return false;
+}
+
+/** PUT of the session's end. True when the blob is stored, false when the registry has no such session (any more). */
+export async function finishUpload(
+  context: RepositoryContext,
+  upload: { readonly blob: Descriptor; readonly call: CallOptions },
+  { location }: Pick<UploadSession, 'location'>,
+): Promise<boolean> {
+  const { digest } = upload.blob;
+  const response = await context.http.request({
+    ...uploading(context, upload),
+    method: 'PUT',
+    url: withQuery(location, `digest=${encodeURIComponent(digest)}`),
+    headers: { 'content-type': 'application/octet-stream', 'content-length': '0' },
+    accept: [201, 404],
+    isPatient: true,
+  });
+  await response.discard();
+  if (response.status === 201) confirmDigest(context, digest, response);
+  return response.status === 201;
+}
+
+/** A registry that says which digest it stored has to name ours. @throws KitError DIGEST_MISMATCH */
+export function confirmDigest(context: RepositoryContext, digest: Digest, response: TransportResponse): void {
+  const stored = response.header('docker-content-digest');
+  // it may go by another algorithm
+  if (!isDigest(stored) || digestAlgorithm(stored) !== digestAlgorithm(digest) || stored === digest) return;
+  throw new KitError('DIGEST_MISMATCH', `${context.name}@${digest}: the registry says that it stored ${stored}`, {
+    hint: 'the content was changed on its way; push again, and suspect a proxy before the registry',
+  });
 }
 
 /** The number of bytes that a registry has, from its `Range: 0-LAST`. @throws KitError REGISTRY_ERROR */

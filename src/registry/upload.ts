@@ -3,8 +3,9 @@ import type { RepositoryContext } from './context.ts';
 import { hasBlob } from './download.ts';
 import { exactly } from './exactly.ts';
 import { withQuery } from './location.ts';
+import { releaseSent } from './release-sent.ts';
 import { withRetry } from './retry.ts';
-import { cancelUpload, startUpload, type Upload, uploading } from './upload-session.ts';
+import { cancelUpload, confirmDigest, startUpload, type Upload, uploading } from './upload-session.ts';
 
 /** Chunks for a host that refuses a whole blob in one request, where none are configured. */
 const FALLBACK_CHUNK_BYTES = 16 * 1024 * 1024;
@@ -36,11 +37,12 @@ async function sendWhole(context: RepositoryContext, upload: Upload, attempt: nu
       method: 'PUT',
       url: withQuery(session.location, `digest=${encodeURIComponent(blob.digest)}`),
       headers: { 'content-type': 'application/octet-stream', 'content-length': String(blob.size) },
-      body: blob.size === 0 ? undefined : () => exactly(source.open(undefined, call.signal), blob.size, blob),
+      body: blob.size === 0 ? undefined : () => releaseSent(exactly(source.open(undefined, call.signal), blob.size, blob.digest)),
       accept: [201, 413],
       isPatient: true,
     });
     await response.discard();
+    if (response.status === 201) confirmDigest(context, blob.digest, response);
     if (response.status === 413) await cancelUpload(context, upload, session);
     return response.status === 201;
   } catch (error) {

@@ -15,8 +15,8 @@ export interface CopyOptions extends CallOptions {
   readonly concurrency?: number | undefined;
   /** Copies only the children for which this holds. A manifest that lost a child is not copied itself, and then cannot be tagged. */
   readonly select?: ((child: Descriptor, parent: Manifest | Index) => boolean) | undefined;
-  /** Repositories on the same registry that may hold the blob already. */
-  readonly mountFrom?: ((blob: Descriptor) => readonly string[]) | undefined;
+  /** Repositories on the same registry that may hold a blob that the destination lacks. */
+  readonly mountFrom?: ((blob: Descriptor) => Promise<readonly string[]>) | undefined;
   /** What events call it; `push` unless told. */
   readonly action?: BlobAction | undefined;
   /** How events name a blob; its title or digest unless told. */
@@ -81,7 +81,7 @@ async function copyBlob(blob: Descriptor, source: BlobSource, dst: Target, optio
     onEvent?.({ type: 'done', id, outcome: 'exists' });
     return;
   }
-  for (const repository of dst.can.mount === undefined ? [] : (options.mountFrom?.(blob) ?? [])) {
+  for (const repository of dst.can.mount === undefined ? [] : ((await options.mountFrom?.(blob)) ?? [])) {
     if (!(await from('destination', async () => await dst.can.mount?.(blob, repository, options)))) continue;
     onEvent?.({ type: 'done', id, outcome: 'mounted' });
     return;

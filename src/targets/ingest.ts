@@ -165,7 +165,8 @@ async function rehash(
 ): Promise<number> {
   const size = await file.size();
   if (size === 0) return 0;
-  const kept = blob === undefined || size > blob.size ? 0 : size === blob.size || size <= MAX_UNORDERED ? size : wholeChunks(size - MAX_UNORDERED);
+  const kept =
+    blob === undefined || size > blob.size ? 0 : size === blob.size || size <= MAX_UNORDERED ? size : wholeChunks(size - MAX_UNORDERED);
   if (kept < size) await file.truncate(kept);
   await digestFile(path, digester, { end: kept, signal });
   return kept;

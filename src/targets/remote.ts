@@ -1,3 +1,4 @@
+import { digestOfSource } from '../blobs/digest-source.ts';
 import type { BlobSource, Bytes } from '../blobs/source.ts';
 import { readVerified } from '../blobs/verified.ts';
 import { isKitError, KitError } from '../errors.ts';
@@ -11,18 +12,26 @@ import type { Capabilities, FetchOptions, Target } from './types.ts';
 /** Manifests pushed last, so that tagging them does not fetch them again. */
 const REMEMBERED_MANIFESTS = 16;
 
+/** Up to this size reading twice is nothing, and a blob that is there already need not be sent. */
+const HASH_FIRST_BYTES = 8 * 1024 * 1024;
+/** Refused mounts in a row after which no more are tried: each costs two requests. */
+const MAX_MOUNT_REFUSALS = 6;
+
 /** A repository of a registry. Blobs are verified by the registry, manifests also here. */
 export class RemoteRepository implements Target {
   readonly name: string;
-  readonly can: Capabilities;
+  readonly can: Capabilities & Required<Pick<Capabilities, 'pushUnhashed' | 'mount'>>;
   readonly #repository: RepositoryClient;
   readonly #pushed = new Map<Digest, Uint8Array>();
+  #takesStreams = true;
+  #mountRefusals = 0;
 
   constructor(repository: RepositoryClient) {
     this.#repository = repository;
     this.name = repository.name;
     this.can = {
-      mount: (blob, from, options) => repository.mountBlob(blob, from, options),
+      pushUnhashed: (mediaType, source, options) => this.#pushUnhashed(mediaType, source, options),
+      mount: (blob, from, options) => this.#mount(blob, from, options),
       tags: (options) => repository.tags(options),
       referrers: ({ digest }, options) => repository.referrers(digest, options),
       untag: (tag, options) => repository.deleteTag(tag, options),
@@ -57,8 +66,55 @@ export class RemoteRepository implements Target {
   }
 
   async tag(manifest: Descriptor, reference: string, options?: CallOptions): Promise<void> {
-    const bytes = this.#pushed.get(manifest.digest) ?? (await this.#repository.fetchManifest(manifest.digest, options)).bytes;
+    const pushed = this.#pushed.get(manifest.digest);
+    // what was there before is often under this tag already
+    if (pushed === undefined && (await this.#isTagged(manifest.digest, reference, options))) return;
+    const bytes = pushed ?? (await this.#repository.fetchManifest(manifest.digest, options)).bytes;
     await this.#repository.putManifest(reference, manifest.mediaType, bytes, options);
+  }
+
+  async #isTagged(digest: Digest, tag: string, options?: CallOptions): Promise<boolean> {
+    try {
+      return (await this.#repository.resolveManifest(tag, options)).digest === digest;
+    } catch (error) {
+      options?.signal?.throwIfAborted();
+      // missing, or damaged: it is to be replaced
+      if (isKitError(error)) return false;
+      throw error;
+    }
+  }
+
+  /** In one pass where that gains something and the registry takes it, else hashed first. */
+  async #pushUnhashed(mediaType: string, source: BlobSource, options: CallOptions = {}): Promise<Descriptor> {
+    const isSmall = source.size !== undefined && source.size <= HASH_FIRST_BYTES;
+    if (this.#takesStreams && !isSmall) {
+      const blob = await this.#repository.uploadUnhashed(mediaType, source, options);
+      if (blob !== undefined) {
+        options.onEvent?.({ type: 'done', id: blob.digest, outcome: 'copied' });
+        return blob;
+      }
+      this.#takesStreams = false;
+    }
+    const blob = { mediaType, ...(await digestOfSource(source, options.signal)) };
+    const exists = await this.#repository.hasBlob(blob, options);
+    if (!exists) await this.#repository.uploadBlob(blob, { size: blob.size, open: (...range) => source.open(...range) }, options);
+    options.onEvent?.({ type: 'done', id: blob.digest, outcome: exists ? 'exists' : 'copied' });
+    return blob;
+  }
+
+  /** Only saves bytes: whatever goes wrong, there is still the upload. */
+  async #mount(blob: Descriptor, from: string, options: CallOptions = {}): Promise<boolean> {
+    if (this.#mountRefusals >= MAX_MOUNT_REFUSALS) return false;
+    try {
+      const mounted = await this.#repository.mountBlob(blob, from, options);
+      this.#mountRefusals = mounted ? 0 : this.#mountRefusals + 1;
+      return mounted;
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (!isKitError(error)) throw error;
+      this.#mountRefusals += 1;
+      return false;
+    }
   }
 
   #remember(digest: Digest, bytes: Uint8Array): void {

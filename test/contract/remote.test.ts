@@ -3,14 +3,16 @@ import { remoteRepository } from '../../src/targets/remote.ts';
 import { startRegistry } from '../support/registry.ts';
 import { describeTarget } from './target-contract.ts';
 
-describeTarget('a repository of a registry', async () => {
-  const registry = await startRegistry();
-  const client = createRegistryClient({ env: { HOME: '/nonexistent' } });
-  return {
-    target: remoteRepository(client, registry.host, 'team/model'),
-    cleanup: async () => {
-      await client.close();
-      await registry.close();
-    },
-  };
-});
+for (const bodyReader of ['socket', 'undici'] as const) {
+  describeTarget(`a repository of a registry, with bodies read by ${bodyReader}`, async () => {
+    const registry = await startRegistry();
+    const client = createRegistryClient({ env: { HOME: '/nonexistent' }, bodyReader });
+    return {
+      target: remoteRepository(client, registry.host, 'team/model'),
+      cleanup: async () => {
+        await client.close();
+        await registry.close();
+      },
+    };
+  });
+}

@@ -5,6 +5,10 @@ import { fail } from './registry-reply.ts';
 interface Fault {
   /** Only requests whose `METHOD path` matches. */
   readonly match?: RegExp;
+  /** Only requests whose Range header matches. */
+  readonly range?: RegExp;
+  /** So many requests that match pass before. */
+  readonly skip?: number;
   /** Answered instead of the real thing; `reset` closes the connection without an answer. */
   readonly status: number | 'reset';
   readonly headers?: Record<string, string>;
@@ -29,6 +33,16 @@ export interface Behaviour {
   contentType: string | undefined;
   /** The next blob download is cut after this many bytes; used up once per element. */
   cutDownloads: number[];
+  /** The same for downloads with a Range header only. */
+  cutRanges: number[];
+  /** The next download with a Range header stops after this many bytes without an end; used up once per element. */
+  stallRanges: number[];
+  /** Downloads of whole blobs pause after so many bytes. */
+  pauseWhole: { readonly bytes: number; readonly until: Promise<void> } | undefined;
+  /** Downloads with a Range header are not answered before it resolves. */
+  rangeGate: Promise<void> | undefined;
+  /** Called with the Range header of each request as it arrives. */
+  onRequest: ((range: string | undefined) => void) | undefined;
   /** The next blob download ends well after this many bytes, without Content-Length; used up once per element. */
   shortDownloads: number[];
   /** Blob downloads are redirected: to this URL with the path appended, or in a loop. */
@@ -39,6 +53,8 @@ export interface Behaviour {
   chunkMinimum: number | undefined;
   /** A PATCH keeps only so many bytes and says so in Range; used up once per element. */
   shortenChunks: number[];
+  /** The connection of a PATCH or PUT is cut after so many bytes, which are kept; used up once per element. */
+  cutUploads: number[];
   /** PUT of a larger blob body is answered with 413. */
   maxPut: number;
   /** Bodies of uploads are not read before it resolves. */
@@ -64,11 +80,17 @@ export function defaultBehaviour(): Behaviour {
     headManifests: true,
     contentType: undefined,
     cutDownloads: [],
+    cutRanges: [],
+    stallRanges: [],
+    pauseWhole: undefined,
+    rangeGate: undefined,
+    onRequest: undefined,
     shortDownloads: [],
     redirectBlobs: undefined,
     location: 'absolute',
     chunkMinimum: undefined,
     shortenChunks: [],
+    cutUploads: [],
     maxPut: Number.POSITIVE_INFINITY,
     uploadGate: undefined,
     mounts: true,
@@ -81,10 +103,17 @@ export function defaultBehaviour(): Behaviour {
 
 /** True when a fault of the queue has answered the request. */
 export async function injectFault({ request, response, registry, entry }: Exchange): Promise<boolean> {
-  const faults = registry.behaviour.faults;
-  const at = faults.findIndex((fault) => fault.match?.test(`${entry.method} ${entry.path}`) ?? true);
+  const { faults } = registry.behaviour;
+  registry.behaviour.onRequest?.(request.headers.range);
+  const at = faults.findIndex(
+    ({ match, range }) => (match?.test(`${entry.method} ${entry.path}`) ?? true) && (range?.test(request.headers.range ?? '') ?? true),
+  );
   const fault = faults[at];
   if (fault === undefined) return false;
+  if (fault.skip !== undefined && fault.skip > 0) {
+    faults[at] = { ...fault, skip: fault.skip - 1 };
+    return false;
+  }
   faults.splice(at, 1);
   if (fault.status === 'reset') {
     request.socket.destroy();
@@ -93,6 +122,9 @@ export async function injectFault({ request, response, registry, entry }: Exchan
   // a body that is not read to its end could hide the answer behind a connection reset
   for await (const chunk of request) entry.received += (chunk as Uint8Array).byteLength;
   if (fault.body === undefined) fail(response, fault.status, 'UNAVAILABLE', 'injected fault', fault.headers);
-  else response.writeHead(fault.status, { 'Content-Type': 'text/html', ...fault.headers }).end(fault.body);
+  else {
+    const headers = { 'Content-Type': 'text/html', 'Content-Length': String(Buffer.byteLength(fault.body)), ...fault.headers };
+    response.writeHead(fault.status, headers).end(fault.body);
+  }
   return true;
 }

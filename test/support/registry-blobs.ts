@@ -29,7 +29,8 @@ function redirect({ registry, response, url, entry }: Exchange): boolean {
   return true;
 }
 
-async function sendBlob({ registry, request, response, entry }: Exchange, digest: Digest): Promise<void> {
+async function sendBlob(exchange: Exchange, digest: Digest): Promise<void> {
+  const { registry, request, response, entry } = exchange;
   const { behaviour, storage } = registry;
   const size = await storage.size(digest);
   const range = behaviour.ranges ? /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') : null;
@@ -38,6 +39,7 @@ async function sendBlob({ registry, request, response, entry }: Exchange, digest
   if (start > size || (range !== null && start === size)) {
     return fail(response, 416, 'RANGE_INVALID', 'range not satisfiable', { 'Content-Range': `bytes */${size}` });
   }
+  if (range !== null) await behaviour.rangeGate;
   const short = behaviour.shortDownloads.shift();
   const named = behaviour.wrongContentRange ? start + 1 : start;
   response.writeHead(range === null ? 200 : 206, {
@@ -51,8 +53,31 @@ async function sendBlob({ registry, request, response, entry }: Exchange, digest
     response.end();
     return;
   }
-  const last = Math.min(end, start + (short ?? size));
-  await sendBytes(response, storage.read(digest, start, last), behaviour.cutDownloads.shift() ?? Number.POSITIVE_INFINITY);
+  await sendContent(exchange, digest, { start, end: Math.min(end, start + (short ?? size)), isPart: range !== null });
+}
+
+interface Content {
+  readonly start: number;
+  readonly end: number;
+  /** A range was asked for. */
+  readonly isPart: boolean;
+}
+
+async function sendContent({ registry, response }: Exchange, digest: Digest, { start, end, isPart }: Content): Promise<void> {
+  const { behaviour, storage } = registry;
+  let position = start;
+  const sendUpTo = async (until: number): Promise<void> => {
+    for await (const chunk of storage.read(digest, position, Math.min(end, until))) response.write(chunk);
+    position = Math.min(end, until);
+  };
+  const stall = isPart ? behaviour.stallRanges.shift() : undefined;
+  if (stall !== undefined) return sendUpTo(start + stall);
+  if (!isPart && behaviour.pauseWhole !== undefined) {
+    await sendUpTo(start + behaviour.pauseWhole.bytes);
+    await behaviour.pauseWhole.until;
+  }
+  const cut = behaviour.cutDownloads.shift() ?? (isPart ? behaviour.cutRanges.shift() : undefined);
+  await sendBytes(response, storage.read(digest, position, end), cut ?? Number.POSITIVE_INFINITY);
 }
 
 /** Sends `bytes` at the pace of the client; breaks the connection after `cut` of them. */
@@ -136,12 +161,18 @@ async function finishUpload(exchange: Exchange, upload: Upload): Promise<void> {
 
 async function receive({ registry, request, entry }: Exchange, upload: Upload, keep = Number.POSITIVE_INFINITY): Promise<void> {
   await registry.behaviour.uploadGate;
+  const cut = registry.behaviour.cutUploads.shift();
+  const limit = Math.min(keep, cut ?? keep);
   let kept = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     entry.received += chunk.byteLength;
-    const part = chunk.subarray(0, Math.max(0, keep - kept));
+    const part = chunk.subarray(0, Math.max(0, limit - kept));
     kept += part.byteLength;
     if (part.byteLength > 0) await registry.storage.append(upload, part);
+    if (cut !== undefined && kept >= cut) {
+      request.socket.destroy();
+      throw new Error('cut');
+    }
   }
 }
 

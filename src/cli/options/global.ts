@@ -16,7 +16,10 @@ export function addGlobalOptions(command: Command): Command {
   return command
     .option('--config <dir>', "folder of the store and credentials (default: $KIT_HOME, $KITOPS_HOME or the platform's data folder)")
     .option('--log-level <level>', `how much to say: ${LOG_LEVELS.join(', ')}`, 'info')
-    .option('--progress <style>', `progress on stderr: ${PROGRESS_STYLES.join(', ')} (default: fancy on a terminal, plain in CI, else none)`)
+    .option(
+      '--progress <style>',
+      `progress on stderr: ${PROGRESS_STYLES.join(', ')} (default: fancy on a terminal, plain in CI, else none)`,
+    )
     .option('-v, --verbose', 'say more; repeat for more still', (_value: string, count: number) => count + 1, 0);
 }
 

@@ -51,7 +51,11 @@ test('zeros take no room, also at the end', async () => {
   const { size, blocks } = statSync(path);
   expect(size).toBe(9 * CHUNK_BYTES);
   expect(blocks * 512).toBeLessThan(2 * CHUNK_BYTES);
-  expect(readFileSync(path).subarray(CHUNK_BYTES).equals(Buffer.alloc(8 * CHUNK_BYTES))).toBe(true);
+  expect(
+    readFileSync(path)
+      .subarray(CHUNK_BYTES)
+      .equals(Buffer.alloc(8 * CHUNK_BYTES)),
+  ).toBe(true);
 });
 
 test('a new file does not take the place of another', async () => {

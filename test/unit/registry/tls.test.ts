@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { NetworkOptions } from '../../../src/registry/options.ts';
-import { connect, randomBlob } from '../../support/registry-client.ts';
+import { collect, connect, randomBlob } from '../../support/registry-client.ts';
 
 const https = (options: NetworkOptions) => () => ({ plainHttp: false, ...options });
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
@@ -44,6 +44,46 @@ describe.skipIf(!hasOpenssl)('TLS', () => {
   test('the check can be skipped', async () => {
     const { target } = await connect({ tls: { cert, key } }, https({ tlsVerify: false }));
     expect(await target.has(randomBlob(1).blob)).toBe(false);
+  });
+
+  describe.each(['socket', 'undici'] as const)('with bodies read by %s', (bodyReader) => {
+    const reading = (options: NetworkOptions) => https({ bodyReader, ...options });
+
+    test('an unknown authority is refused before anything is asked', async () => {
+      const { target, registry } = await connect({ tls: { cert, key } }, reading({}));
+      await expect(target.fetch(randomBlob(1).blob)).rejects.toMatchObject({ code: 'TLS_FAILED' });
+      expect(registry.requests).toEqual([]);
+    });
+
+    test('a certificate for another name is refused', async () => {
+      const { client, registry } = await connect({ tls: { cert, key } }, reading({ caFiles: [path('cert.pem')] }));
+      const { blob } = randomBlob(1);
+      const repository = client.repository(registry.host.replace('127.0.0.1', 'localhost'), 'team/model');
+      await expect(repository.fetchBlob(blob)).rejects.toMatchObject({
+        code: 'TLS_FAILED',
+        message: expect.stringContaining('ERR_TLS_CERT_ALTNAME_INVALID') as unknown,
+      });
+      expect(registry.requests).toEqual([]);
+    });
+
+    test('a trusted authority serves blobs, with a client certificate where it wants one', async () => {
+      const options = { caFiles: [path('cert.pem')], clientCert: path('cert.pem'), clientKey: path('key.pem') };
+      const { target, registry } = await connect({ tls: { cert, key, clientCa: cert } }, reading(options));
+      const { blob, bytes } = randomBlob(3_000_000);
+      await registry.addBlob('team/model', bytes);
+      for (const range of [undefined, { start: 5, end: 2_000_000 }]) {
+        const read = await collect(await target.fetch(blob, range === undefined ? {} : { range }));
+        expect(read.equals(bytes.subarray(range?.start, range?.end))).toBe(true);
+      }
+    });
+
+    test('a server without TLS is named as such', async () => {
+      const { target } = await connect({}, reading({}));
+      await expect(target.fetch(randomBlob(1).blob)).rejects.toMatchObject({
+        code: 'TLS_FAILED',
+        hint: expect.stringContaining('--plain-http') as unknown,
+      });
+    });
   });
 
   test('a client certificate is shown', async () => {

@@ -201,7 +201,7 @@ test('a blob is mounted where the target can, from the first repository that has
     },
   };
   const events: KitEvent[] = [];
-  const mountFrom = (blob: Descriptor): string[] =>
+  const mountFrom = async (blob: Descriptor): Promise<string[]> =>
     layers.includes(blob) || layers.some(({ digest }) => digest === blob.digest) ? ['first', 'second'] : [];
   await copy(src, manifest.digest, mounting, ['v1'], { mountFrom, onEvent: (event) => events.push(event) });
   expect(asked.filter((call) => call.endsWith(layers[0]?.digest ?? ''))).toEqual([
