@@ -349,7 +349,7 @@ test('stdout is empty when a command fails, and holds data alone when it does no
     .trimEnd()
     .split('\n')
     .map((line) => (JSON.parse(line) as { type: string }).type);
-  expect(new Set(types)).toEqual(new Set(['blob', 'bytes', 'done']));
+  expect(new Set(types)).toEqual(new Set(['plan', 'blob', 'bytes', 'done']));
   const fancy = await box.kit('unpack mine:v1 -d out2 --progress fancy');
   expect(fancy.stdout).toBe((await box.ok('unpack mine:v1 -d out3')).replaceAll('out3', 'out2'));
 });
