@@ -5,14 +5,18 @@ import { WritePace } from './write-pace.ts';
 
 /** What O_DIRECT asks of memory, position and length: the block of the device, which for most is the first. */
 const BLOCKS = [512, 4096];
-/** Less is not worth a wait for the disk. */
+/** Less goes to the page cache: it is not worth a wait for the disk. */
 const SMALLEST_DIRECT = 256 * 1024;
 const { O_RDWR, O_CREAT, O_EXCL, O_WRONLY } = constants;
 const O_DIRECT = process.platform === 'linux' ? constants.O_DIRECT : undefined;
 const REFUSED: ReadonlySet<string> = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP']);
 
+/** Direct writes at a time: they keep the disk busy, and what is more goes to the page cache meanwhile. */
+const MAX_DIRECT = 3;
+
 /** Of all files: they share the disk. */
 const pace = new WritePace();
+let directWrites = 0;
 
 /**
  * A file that is written past the page cache where the file system and the bytes allow and where that is faster: it saves a copy, and
@@ -50,8 +54,13 @@ export class DirectFile implements WritableFile {
   /** Several calls may be under way at a time. */
   async writev(chunks: readonly Uint8Array[], position: number): Promise<{ bytesWritten: number }> {
     const bytes = chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
-    const isDirect = bytes >= SMALLEST_DIRECT && pace.isDirectWorth && this.#isAligned(chunks, position);
-    return (isDirect ? await this.#writeDirect(chunks, position) : undefined) ?? (await this.#plain.writev(chunks, position));
+    if (bytes < SMALLEST_DIRECT) return await this.#plain.writev(chunks, position);
+    const { way } = pace;
+    pace.begin(performance.now());
+    const isDirect = way === 'direct' && directWrites < MAX_DIRECT && this.#isAligned(chunks, position);
+    const written = (isDirect ? await this.#writeDirect(chunks, position) : undefined) ?? (await this.#plain.writev(chunks, position));
+    if (way === pace.way) pace.end(written.bytesWritten, performance.now());
+    return written;
   }
 
   async close(): Promise<void> {
@@ -63,20 +72,17 @@ export class DirectFile implements WritableFile {
   async #writeDirect(chunks: readonly Uint8Array[], position: number): Promise<{ bytesWritten: number } | undefined> {
     const block = this.#block;
     this.#direct ??= open(this.#path, O_WRONLY | (O_DIRECT ?? 0)).catch(() => undefined);
-    const direct = await this.#direct;
-    let bytesWritten = 0;
-    pace.begin(performance.now());
+    directWrites += 1;
     try {
-      const written = await direct?.writev(chunks, position);
-      bytesWritten = written?.bytesWritten ?? 0;
-      return written;
+      const direct = await this.#direct;
+      return await direct?.writev(chunks, position);
     } catch (error) {
       if (!REFUSED.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
       // a write beside this one may have been refused first
       if (block === this.#block) await this.#raiseBlock();
       return undefined;
     } finally {
-      pace.end(bytesWritten, performance.now());
+      directWrites -= 1;
     }
   }
 

@@ -1,38 +1,50 @@
-/** Direct writes slower than this, in bytes a second, are given up: the page cache takes a few gigabytes faster than such a disk. */
-const SLOWEST_DIRECT = 100_000_000;
-/** Bytes to write before the disk is judged, and for which it is judged anew. */
-const WINDOW = 128 * 1024 * 1024;
+/** `plain` writes go to the page cache, `direct` ones past it to the disk. */
+export type WriteWay = 'plain' | 'direct';
+
+/** Bytes after which a way is judged. */
+const WINDOW = 96 * 1024 * 1024;
+/** Bytes a second: a page cache that is faster than this has room, and nothing else need be tried. */
+const FAST = 1_200_000_000;
+/** What is in the page cache is there for the next reader: past it has to be faster by this factor. */
+const GAIN = 1.15;
+/** Windows for which a choice holds. */
+const HOLD = 16;
 
 /**
- * Judges whether writing past the page cache pays on this machine. It goes one way only: a file that is written both ways is
- * slower than either.
+ * Finds out which way of writing is the faster one at this time, from the bytes that all files together get rid of. The page cache is
+ * faster than any disk while it has memory at hand, and slower than the disk alone once it has none.
  */
 export class WritePace {
-  #isDirectWorth = true;
+  #way: WriteWay = 'plain';
+  readonly #rates: Record<WriteWay, number> = { plain: 0, direct: 0 };
+  #held = HOLD;
   #bytes = 0;
-  #busyMs = 0;
-  #writing = 0;
-  #since = 0;
+  #from: number | undefined;
 
-  get isDirectWorth(): boolean {
-    return this.#isDirectWorth;
+  /** How the next large write should go. */
+  get way(): WriteWay {
+    return this.#way;
   }
 
-  /** A direct write begins, at `now` milliseconds. */
+  /** A large write begins, at `now` milliseconds. */
   begin(now: number): void {
-    if (this.#writing === 0) this.#since = now;
-    this.#writing += 1;
+    this.#from ??= now;
   }
 
-  /** It has ended, and `bytes` were written; none where it was refused. */
+  /** It has ended, and `bytes` were written in the way that was asked for. */
   end(bytes: number, now: number): void {
-    this.#writing -= 1;
-    this.#busyMs += now - this.#since;
-    this.#since = now;
     this.#bytes += bytes;
-    if (this.#bytes < WINDOW) return;
-    this.#isDirectWorth &&= this.#bytes / (this.#busyMs / 1000) >= SLOWEST_DIRECT;
+    if (this.#bytes < WINDOW || this.#from === undefined) return;
+    const rate = (this.#bytes * 1000) / Math.max(1, now - this.#from);
     this.#bytes = 0;
-    this.#busyMs = 0;
+    this.#from = undefined;
+    this.#rates[this.#way] = rate;
+    this.#held += 1;
+    if (this.#way === 'plain' && rate >= FAST) return;
+    if (this.#held > HOLD) {
+      // the other one, for a window
+      this.#held = -1;
+      this.#way = this.#way === 'plain' ? 'direct' : 'plain';
+    } else this.#way = this.#rates.direct >= this.#rates.plain * GAIN ? 'direct' : 'plain';
   }
 }

@@ -1,40 +1,48 @@
 import { expect, test } from 'vitest';
-import { WritePace } from '../../../src/blobs/write-pace.ts';
+import { WritePace, type WriteWay } from '../../../src/blobs/write-pace.ts';
 
 const MIB = 1024 * 1024;
 
-function write(pace: WritePace, bytes: number, ms: number, from: number): number {
-  pace.begin(from);
-  pace.end(bytes, from + ms);
-  return from + ms;
+/** Writes of 1 MiB, one after the other; returns how many went each way. */
+function write(pace: WritePace, count: number, ms: Readonly<Record<WriteWay, number>>): Record<WriteWay, number> {
+  const went = { plain: 0, direct: 0 };
+  let now = 0;
+  for (let i = 0; i < count; i++) {
+    const { way } = pace;
+    went[way] += 1;
+    pace.begin(now);
+    now += ms[way];
+    pace.end(MIB, now);
+  }
+  return went;
 }
 
-test('a fast disk is written directly, a slow one is given up for good', () => {
-  const pace = new WritePace();
-  let now = 0;
-  for (let i = 0; i < 200; i++) now = write(pace, MIB, 2, now);
-  expect(pace.isDirectWorth).toBe(true);
-  for (let i = 0; i < 200; i++) now = write(pace, MIB, 20, now);
-  expect(pace.isDirectWorth).toBe(false);
-  for (let i = 0; i < 200; i++) now = write(pace, MIB, 1, now);
-  expect(pace.isDirectWorth).toBe(false);
+test('a page cache that is fast is all that is used', () => {
+  expect(write(new WritePace(), 5000, { plain: 0.4, direct: 1 })).toEqual({ plain: 5000, direct: 0 });
 });
 
-test('pauses between writes are not the disk’s, and writes side by side count once', () => {
-  const pace = new WritePace();
-  for (let i = 0; i < 200; i++) write(pace, MIB, 2, i * 1000);
-  expect(pace.isDirectWorth).toBe(true);
-  // four at a time, 16 ms each: 4 ms a MiB
-  for (let i = 0; i < 100; i++) {
-    const from = 200_000 + i * 16;
-    for (let n = 0; n < 4; n++) pace.begin(from);
-    for (let n = 0; n < 4; n++) pace.end(MIB, from + 16);
-  }
-  expect(pace.isDirectWorth).toBe(true);
+test('a page cache that is slower than the disk is left, and looked at again now and then', () => {
+  const { plain, direct } = write(new WritePace(), 10_000, { plain: 3, direct: 1 });
+  expect(direct).toBeGreaterThan(9000);
+  expect(plain).toBeGreaterThan(96);
 });
 
-test('one write that waits does not decide', () => {
+test('a disk that is slow is left to the page cache', () => {
+  const { plain, direct } = write(new WritePace(), 10_000, { plain: 2, direct: 8 });
+  expect(plain).toBeGreaterThan(9000);
+  expect(direct).toBeGreaterThan(0);
+});
+
+test('where both are the same the page cache gets it: the next reader gains', () => {
+  const { plain } = write(new WritePace(), 10_000, { plain: 10, direct: 10 });
+  expect(plain).toBeGreaterThan(9000);
+});
+
+test('what changes is noticed', () => {
   const pace = new WritePace();
-  write(pace, MIB, 5000, 0);
-  expect(pace.isDirectWorth).toBe(true);
+  write(pace, 1000, { plain: 0.3, direct: 1 });
+  // the page cache is full
+  expect(write(pace, 3000, { plain: 4, direct: 1 }).direct).toBeGreaterThan(2500);
+  // and has room again
+  expect(write(pace, 5000, { plain: 0.3, direct: 1 }).plain).toBeGreaterThan(3000);
 });
