@@ -56,9 +56,13 @@ export class DirectFile implements WritableFile {
     const bytes = chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
     if (bytes < SMALLEST_DIRECT) return await this.#plain.writev(chunks, position);
     const { way } = pace;
-    pace.begin(performance.now());
-    const isDirect = way === 'direct' && directWrites < MAX_DIRECT && this.#isAligned(chunks, position);
+    const started = performance.now();
+    pace.begin(started);
+    const canBeDirect = way === 'direct' && this.#isAligned(chunks, position);
+    const isOverflow = canBeDirect && directWrites >= MAX_DIRECT && pace.overflowPays;
+    const isDirect = canBeDirect && !isOverflow;
     const written = (isDirect ? await this.#writeDirect(chunks, position) : undefined) ?? (await this.#plain.writev(chunks, position));
+    if (isOverflow) pace.overflowed(bytes, performance.now() - started);
     if (way === pace.way) pace.end(written.bytesWritten, performance.now());
     return written;
   }

@@ -10,6 +10,13 @@ const GAIN = 1.15;
 /** Windows for which a choice holds. */
 const HOLD = 16;
 
+/** Milliseconds a MiB: above it the page cache has to make room first, and takes the processor from those who hash. */
+const CHEAP_MS = 1.2;
+const MIB = 1024 * 1024;
+const WEIGHT = 0.25;
+/** While it does not pay, one write in so many is tried. */
+const PROBE = 64;
+
 /**
  * Finds out which way of writing is the faster one at this time, from the bytes that all files together get rid of. The page cache is
  * faster than any disk while it has memory at hand, and slower than the disk alone once it has none.
@@ -20,10 +27,24 @@ export class WritePace {
   #held = HOLD;
   #bytes = 0;
   #from: number | undefined;
+  /** Milliseconds a MiB, smoothed. */
+  #overflowMs = 0;
+  #asked = 0;
 
   /** How the next large write should go. */
   get way(): WriteWay {
     return this.#way;
+  }
+
+  /** Asked when as many direct writes are under way as keep the disk busy: should this one go to the page cache meanwhile? */
+  get overflowPays(): boolean {
+    this.#asked += 1;
+    return this.#overflowMs <= CHEAP_MS || this.#asked % PROBE === 0;
+  }
+
+  /** Such a write took `ms` milliseconds. */
+  overflowed(bytes: number, ms: number): void {
+    this.#overflowMs += ((ms * MIB) / bytes - this.#overflowMs) * WEIGHT;
   }
 
   /** A large write begins, at `now` milliseconds. */

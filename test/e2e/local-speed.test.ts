@@ -62,3 +62,11 @@ test('what cannot be linked is copied, and said', async () => {
   `);
   expect(statSync(box.path('out/model.bin')).nlink).toBe(1);
 });
+
+test('a reader of stderr that goes away does not stop the work', async () => {
+  const box = await model();
+  const { child, finished } = box.start('pack src -t m:1 --progress json');
+  child.stderr.destroy();
+  expect((await finished).status).toBe(0);
+  expect(await box.ok('list')).toContain('m');
+});

@@ -6,6 +6,7 @@ import { message } from './plain-text.ts';
 import { fancyProgress } from './progress-fancy.ts';
 import { jsonProgress } from './progress-json.ts';
 import { plainProgress } from './progress-plain.ts';
+import { stderrStream } from './stderr.ts';
 
 /** Shows events on stderr. */
 export interface Progress {
@@ -21,7 +22,7 @@ type Style = NonNullable<GlobalFlags['progress']>;
 export function createProgress(
   globals: GlobalFlags,
   env: NodeJS.ProcessEnv,
-  stream: OutputStream = process.stderr,
+  stream: OutputStream = stderrStream(),
   clock: Clock = systemClock,
 ): Progress {
   const style = styleFor(globals.progress, env, stream);

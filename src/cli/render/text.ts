@@ -1,4 +1,5 @@
 import { stringifyExact } from '../../oci/json.ts';
+import { stderrStream } from './stderr.ts';
 import { writeStdout } from './stdout.ts';
 
 /** Data for stdout, nothing else goes there: as JSON when the user asked for it, else as lines. */
@@ -9,7 +10,7 @@ export function printResult(format: string | undefined, data: unknown, lines: re
 
 /** Messages for people. */
 export function printMessage(line: string): void {
-  process.stderr.write(`${line}\n`);
+  stderrStream().write(`${line}\n`);
 }
 
 const UNITS = ['KiB', 'MiB', 'GiB', 'TiB'] as const;

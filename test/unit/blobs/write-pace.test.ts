@@ -46,3 +46,19 @@ test('what changes is noticed', () => {
   // and has room again
   expect(write(pace, 5000, { plain: 0.3, direct: 1 }).plain).toBeGreaterThan(3000);
 });
+
+test('what the disk cannot take at once goes to the page cache while that is cheap, and now and then to see if it is again', () => {
+  const pace = new WritePace();
+  const overflow = (count: number, ms: number): number => {
+    let went = 0;
+    for (let i = 0; i < count; i++) {
+      if (!pace.overflowPays) continue;
+      went += 1;
+      pace.overflowed(2 * MIB, ms * 2);
+    }
+    return went;
+  };
+  expect(overflow(100, 0.5)).toBe(100);
+  expect(overflow(6400, 5)).toBeLessThan(120);
+  expect(overflow(6400, 0.3)).toBeGreaterThan(5000);
+});
