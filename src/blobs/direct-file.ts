@@ -14,8 +14,17 @@ const REFUSED: ReadonlySet<string> = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP']
 /** Direct writes at a time: they keep the disk busy, and what is more goes to the page cache meanwhile. */
 const MAX_DIRECT = 3;
 
+/** What decides how a write goes. */
+type Pace = Pick<WritePace, 'way' | 'begin' | 'end' | 'overflowPays' | 'overflowed'>;
+
+export interface DirectFileOptions {
+  readonly exclusive?: boolean;
+  readonly mode?: number;
+  readonly pace?: Pace;
+}
+
 /** Of all files: they share the disk. */
-const pace = new WritePace();
+const sharedPace = new WritePace();
 let directWrites = 0;
 
 /**
@@ -25,18 +34,21 @@ let directWrites = 0;
 export class DirectFile implements WritableFile {
   readonly #path: string;
   readonly #plain: FileHandle;
+  readonly #pace: Pace;
   #direct: Promise<FileHandle | undefined> | undefined;
   #block = 0;
 
-  private constructor(path: string, plain: FileHandle) {
+  private constructor(path: string, plain: FileHandle, pace: Pace) {
     this.#path = path;
     this.#plain = plain;
+    this.#pace = pace;
     if (O_DIRECT === undefined) this.#direct = Promise.resolve(undefined);
   }
 
   /** Opens a file to go on with, or makes it; with `exclusive` it must not be there. Throws the errors of the file system. */
-  static async open(path: string, { exclusive = false, mode = 0o666 } = {}): Promise<DirectFile> {
-    return new DirectFile(path, await open(path, O_RDWR | O_CREAT | (exclusive ? O_EXCL : 0), mode));
+  static async open(path: string, options: DirectFileOptions = {}): Promise<DirectFile> {
+    const { exclusive = false, mode = 0o666, pace = sharedPace } = options;
+    return new DirectFile(path, await open(path, O_RDWR | O_CREAT | (exclusive ? O_EXCL : 0), mode), pace);
   }
 
   async size(): Promise<number> {
@@ -55,6 +67,7 @@ export class DirectFile implements WritableFile {
   async writev(chunks: readonly Uint8Array[], position: number): Promise<{ bytesWritten: number }> {
     const bytes = chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
     if (bytes < SMALLEST_DIRECT) return await this.#plain.writev(chunks, position);
+    const pace = this.#pace;
     const { way } = pace;
     const started = performance.now();
     pace.begin(started);

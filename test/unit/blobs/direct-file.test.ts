@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { closeSync, constants, openSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { DirectFile } from '../../../src/blobs/direct-file.ts';
 import { writeBehind } from '../../../src/blobs/file-writer.ts';
 import { allocateChunk, CHUNK_BYTES } from '../../../src/chunk.ts';
@@ -18,16 +18,47 @@ async function* chunks(content: Buffer, skip: number): AsyncGenerator<Uint8Array
   }
 }
 
+/** Sends everything past the page cache that can go there, or as much as `overflowPays` lets. */
+const direct = (overflowPays = false) => ({ way: 'direct' as const, overflowPays, begin() {}, end() {}, overflowed() {} });
+
+/** Whether this process has the file open past the page cache. */
+function isOpenDirect(path: string): boolean {
+  return readdirSync('/proc/self/fd').some((fd) => {
+    try {
+      const flags = Number.parseInt(/flags:\s+(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1] ?? '0', 8);
+      return readlinkSync(`/proc/self/fd/${fd}`) === path && (flags & constants.O_DIRECT) !== 0;
+    } catch {
+      return false;
+    }
+  });
+}
+
+function canBeDirect(path: string): boolean {
+  try {
+    closeSync(openSync(path, constants.O_WRONLY | constants.O_DIRECT));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const content = Buffer.concat([randomBytes(6 * CHUNK_BYTES), Buffer.alloc(3 * CHUNK_BYTES), randomBytes(2 * CHUNK_BYTES + 777)]);
 
-test.each([0, 512, 4096, 7])('a file holds what was written, with chunks that begin %i bytes later', async (skip) => {
-  const directory = temporaryDirectory();
-  const path = join(directory, 'file');
-  const file = await DirectFile.open(path);
-  expect(await writeBehind(file, path, chunks(content, skip))).toBe(content.byteLength);
-  await file.close();
-  expect(readFileSync(path).equals(content)).toBe(true);
-  expect(openFiles(directory)).toEqual([]);
+describe.each([
+  ['past the page cache', direct()],
+  ['past the page cache and through it', direct(true)],
+  ['as is faster', undefined],
+])('%s', (_name, pace) => {
+  test.each([0, 512, 4096, 7])('a file holds what was written, with chunks that begin %i bytes later', async (skip) => {
+    const directory = temporaryDirectory();
+    const path = join(directory, 'file');
+    const file = await DirectFile.open(path, pace === undefined ? {} : { pace });
+    expect(await writeBehind(file, path, chunks(content, skip))).toBe(content.byteLength);
+    expect(isOpenDirect(path)).toBe(pace !== undefined && skip % 512 === 0 && canBeDirect(path));
+    await file.close();
+    expect(readFileSync(path).equals(content)).toBe(true);
+    expect(openFiles(directory)).toEqual([]);
+  });
 });
 
 test('a file is gone on with where it ended', async () => {
@@ -36,7 +67,7 @@ test('a file is gone on with where it ended', async () => {
     [0, 2 * CHUNK_BYTES],
     [2 * CHUNK_BYTES, content.byteLength],
   ] as const) {
-    const file = await DirectFile.open(path);
+    const file = await DirectFile.open(path, { pace: direct() });
     await writeBehind(file, path, chunks(content.subarray(from, to), 0), from);
     await file.close();
   }
