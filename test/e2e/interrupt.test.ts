@@ -68,7 +68,10 @@ test('pull: the next one goes on where this one was', async () => {
   await box.ok(`pull ${name}`);
   const ranges = registry.requests.map(({ headers }) => headers.range).filter((range) => range !== undefined);
   expect(digest).not.toBe('');
-  expect(ranges).toEqual([expect.stringMatching(/^bytes=[1-9]\d*-/)]);
+  // further connections may help on a slow machine; nothing of what is there is asked for again
+  const starts = ranges.map((range) => Number(/^bytes=(\d+)-/.exec(String(range))?.[1]));
+  expect(starts[0]).toBeGreaterThan(0);
+  expect(Math.min(...starts)).toBe(starts[0]);
   await box.ok(`unpack ${name} -d out`);
 });
 
