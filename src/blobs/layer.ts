@@ -1,5 +1,6 @@
 import { BLOCK, encodeTarHeader, paddingFor, tarHeaderSize } from './tar-header.ts';
 import { cloneSegment, type FileSegment, type Segment, segmentSource } from './segments.ts';
+import { haveSettled } from './settled.ts';
 import type { BlobSource } from './source.ts';
 import type { WalkEntry } from './walk.ts';
 
@@ -26,7 +27,15 @@ export function tarLayer(entries: readonly WalkEntry[]): SizedSource {
 export function rawLayer(entry: WalkEntry): SizedSource {
   if (entry.size === 0) return segmentSource([]);
   const segment = fileSegment(entry);
-  return { ...segmentSource([segment]), cloneTo: (path) => cloneSegment(segment, path) };
+  let clonedAt = 0;
+  return {
+    ...segmentSource([segment]),
+    cloneTo: async (path) => {
+      clonedAt = Date.now();
+      return await cloneSegment(segment, path);
+    },
+    matchesClone: async () => await haveSettled([entry], clonedAt),
+  };
 }
 
 function fileSegment(entry: WalkEntry): FileSegment {

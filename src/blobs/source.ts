@@ -17,6 +17,11 @@ export interface BlobSource {
   open(range?: ByteRange, signal?: AbortSignal): Bytes;
   /** Makes the new file `path` a copy of the blob that shares its blocks; false, with nothing made, where that cannot be done. */
   readonly cloneTo?: (path: string) => Promise<boolean>;
+  /**
+   * To be asked when a clone was made and the blob was read after that: true when what was read is what the clone holds. What `open`
+   * reads may be in the page cache, a clone never is.
+   */
+  readonly matchesClone?: () => Promise<boolean>;
 }
 
 export function bytesSource(bytes: Uint8Array): BlobSource {

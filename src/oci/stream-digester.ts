@@ -16,7 +16,7 @@ let streams = 0;
  * whatever is done with the bytes here; all else is hashed at once.
  */
 export class StreamDigester {
-  readonly #algorithm: DigestAlgorithm;
+  readonly algorithm: DigestAlgorithm;
   readonly #stream = (streams += 1);
   readonly #inline: Digester;
   #mode: 'undecided' | 'inline' | 'thread';
@@ -26,7 +26,7 @@ export class StreamDigester {
 
   /** @param size bytes to come, where known */
   constructor(algorithm: DigestAlgorithm = 'sha256', size = Number.POSITIVE_INFINITY) {
-    this.#algorithm = algorithm;
+    this.algorithm = algorithm;
     this.#inline = new Digester(algorithm);
     this.#mode = size < WORTH_A_THREAD || availableParallelism() === 1 ? 'inline' : 'undecided';
   }
@@ -55,7 +55,7 @@ export class StreamDigester {
     if (this.#failure !== undefined) throw this.#failure.error;
     const hex = await this.#thread.ask({ type: 'end', stream: this.#stream });
     this.#end();
-    return `${this.#algorithm}:${hex}`;
+    return `${this.algorithm}:${hex}`;
   }
 
   /** To be called when no digest will be asked for; does nothing after `digest`. */
@@ -76,7 +76,7 @@ export class StreamDigester {
 
   async #hash(bytes: Uint8Array): Promise<void> {
     try {
-      await this.#thread?.ask({ type: 'update', stream: this.#stream, algorithm: this.#algorithm, bytes });
+      await this.#thread?.ask({ type: 'update', stream: this.#stream, algorithm: this.algorithm, bytes });
     } catch (error) {
       this.#failure ??= { error };
     }

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { chmod, mkdir, readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { digestFile } from '../blobs/digest-file.ts';
+import { digestOfSource } from '../blobs/digest-source.ts';
 import { DirectFile } from '../blobs/direct-file.ts';
 import { MAX_UNORDERED, writeBehind } from '../blobs/file-writer.ts';
 import type { BlobSource } from '../blobs/source.ts';
@@ -125,8 +126,8 @@ async function fill(
   const digester = new StreamDigester(algorithm, blob?.size ?? source.size);
   try {
     if (isCloned) {
-      const size = await digestFile(path, digester, { signal: options.signal });
-      return { path, digest: checked(blob, size, await digester.digest()), size };
+      const { digest, size } = await digestOfClone(path, source, digester, options.signal);
+      return { path, digest: checked(blob, size, digest), size };
     }
     const start = await withPath(path, async () => await rehash(file, path, digester, blob, options.signal));
     onResume?.(start);
@@ -146,6 +147,21 @@ function checked(blob: Descriptor | undefined, size: number, digest: Digest): Di
     });
   }
   return digest;
+}
+
+/** A file may be in the page cache, its clone never is: the file is read where that proves the same. */
+async function digestOfClone(
+  path: string,
+  source: BlobSource,
+  digester: StreamDigester,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly digest: Digest; readonly size: number }> {
+  if (source.matchesClone !== undefined && digester.algorithm === 'sha256') {
+    const read = await digestOfSource(source, signal);
+    if (await source.matchesClone()) return read;
+  }
+  const size = await digestFile(path, digester, { signal });
+  return { digest: await digester.digest(), size };
 }
 
 async function clone(source: BlobSource, path: string): Promise<boolean> {
