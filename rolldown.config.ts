@@ -7,8 +7,16 @@ const { version, dependencies } = JSON.parse(readFileSync(new URL('package.json'
   dependencies: Record<string, string>;
 };
 
-/** Small, and needed by almost every start: each file that is looked up, read and linked takes time. */
-const BUNDLED: ReadonlySet<string> = new Set(['chalk', 'commander', 'zod']);
+/** What the command line needs for its daily work: each file that is looked up, read and linked takes time. */
+const BUNDLED: ReadonlySet<string> = new Set(['chalk', 'commander', 'js-yaml', 'undici', 'zod']);
+/** The library leaves to the package manager what the program that uses it may have, too. */
+const BUNDLED_IN_LIBRARY: ReadonlySet<string> = new Set(['zod']);
+
+function external(bundled: ReadonlySet<string>): (string | RegExp)[] {
+  return Object.keys(dependencies)
+    .filter((name) => !bundled.has(name))
+    .flatMap((name) => [name, new RegExp(`^${name}/`)]);
+}
 
 /** What every command needs, in one file. */
 const CORE =
@@ -58,9 +66,6 @@ function readLicence(folder: string): string {
 
 const common: RolldownOptions = {
   platform: 'node',
-  external: Object.keys(dependencies)
-    .filter((name) => !BUNDLED.has(name))
-    .flatMap((name) => [name, new RegExp(`^${name}/`)]),
   plugins: [lazyChildProcess, licences],
   transform: {
     define: {
@@ -74,11 +79,13 @@ const common: RolldownOptions = {
 export default defineConfig([
   {
     ...common,
+    external: external(BUNDLED_IN_LIBRARY),
     input: { index: 'src/index.ts' },
     output: { dir: 'dist', format: 'esm', cleanDir: true, chunkFileNames: 'chunks/[name]-[hash].js' },
   },
   {
     ...common,
+    external: external(BUNDLED),
     input: { main: 'src/cli/main.ts' },
     // CommonJS starts 10 ms sooner than ES modules; names without a hash let the next version replace this one's compile cache
     output: {
