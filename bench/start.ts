@@ -7,6 +7,7 @@ import { devNull, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { modelkit } from '../src/formats/modelkit.ts';
+import { kitfileEntries } from '../src/kitfile/types.ts';
 import { type Descriptor, describe } from '../src/oci/descriptor.ts';
 import { digestHex } from '../src/oci/digest.ts';
 import { MEDIA_TYPE } from '../src/oci/media-types.ts';
@@ -38,18 +39,22 @@ async function writeStore(): Promise<void> {
     return blob;
   };
   const manifests = Array.from({ length: kits }, (_, kit) => {
-    const descriptor = {
-      ...write(modelkit.layerMediaType('model', 'tar', 'none'), Buffer.from(`weights ${kit}`)),
-      annotations: modelkit.layerAnnotations('model', 'model.bin', undefined),
-    };
-    const layers = [{ role: 'model', index: 0, descriptor, diffId: descriptor.digest } as const];
     const kitfile = {
       manifestVersion: '1.0.0',
       package: { name: `model-${kit}`, version: '1.0.0', description: 'One of many', authors: ['Ada', 'Grace'] },
       model: { name: 'model', path: 'model.bin', license: 'Apache-2.0', framework: 'onnx', parameters: { seed: kit } },
     };
-    const config = write(modelkit.configMediaType, modelkit.assembleConfig(kitfile, layers));
-    return write(MEDIA_TYPE.imageManifest, modelkit.assembleManifest(config, layers, { annotations: {} }));
+    const file = { path: 'model.bin', type: 'file', mode: 0o644, size: 0 } as const;
+    const entries = kitfileEntries(kitfile).map((entry) => ({ entry, path: file.path, files: [file] }));
+    const packed = modelkit
+      .plan(entries, { encoding: 'tar', compression: 'none', warn: () => {} })
+      .map(({ entry, path, mediaType, annotations }) => {
+        const descriptor = { ...write(mediaType, Buffer.from(`weights ${kit}`)), annotations };
+        return { role: entry.role, index: entry.index, path, descriptor, diffId: descriptor.digest };
+      });
+    const { config, manifest } = modelkit.assemble(kitfile, packed, {});
+    write(config.descriptor.mediaType, config.bytes);
+    return write(MEDIA_TYPE.imageManifest, manifest);
   });
   await store.update((index) =>
     manifests.reduce((changed, manifest, kit) => {

@@ -1,7 +1,7 @@
 // The main job on a small real model: pack, push, pull by tag, unpack the model alone, roll back.
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -24,44 +24,27 @@ function section(title) {
   console.log(`\n== ${title}`);
 }
 
-/** Debian's docker-registry where it is installed; else a folder takes the place of the registry. */
+/** `kit serve` with a storage of its own, unless REGISTRY names another one. */
 async function startRegistry() {
   if (process.env.REGISTRY) return { name: `${process.env.REGISTRY}/demo/xor`, stop() {} };
-  if (spawnSync('docker-registry', ['--version']).error) {
-    console.log('docker-registry is not installed: a folder (an OCI image layout) takes the place of the registry');
-    return { name: `oci:${join(work, 'layout')}`, stop() {} };
-  }
-  const port = await new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
+  console.log('\n$ kit serve --addr 127.0.0.1:0');
+  const argv = [join(root, 'bin', 'kit.js'), 'serve', '--addr', '127.0.0.1:0', '--format', 'json'];
+  const server = spawn(process.execPath, argv, {
+    env: { ...process.env, KIT_HOME: join(work, 'registry') },
+    stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const config = join(work, 'registry.yml');
-  writeFileSync(
-    config,
-    `version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: ${join(work, 'registry')}}, delete: {enabled: true}}\nhttp: {addr: "127.0.0.1:${port}"}\n`,
-  );
-  const registry = spawn('docker-registry', ['serve', config], { stdio: 'ignore' });
-  const isUp = () =>
-    fetch(`http://127.0.0.1:${port}/v2/`).then(
-      (response) => response.ok,
-      () => false,
-    );
-  for (let tries = 0; !(await isUp()); tries++) {
-    if (tries > 200) throw new Error('docker-registry does not start');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  return { name: `localhost:${port}/demo/xor`, stop: () => registry.kill() };
+  const [line] = await Promise.race([once(server.stdout, 'data'), once(server, 'exit').then(() => [])]);
+  if (line === undefined) throw new Error('kit serve does not start');
+  return { name: `${JSON.parse(line).address}/demo/xor`, stop: () => server.kill() };
 }
 
 const registry = await startRegistry();
 const { name } = registry;
 const model = join(work, 'live', 'model.safetensors');
 
-/** Pull by tag, then unpack the model alone. An image layout is read where it is. */
+/** Pull by tag, then unpack the model alone. */
 function deploy() {
-  if (!name.startsWith('oci:')) run(`kit pull ${name}:prod`, { environment: production });
+  run(`kit pull ${name}:prod`, { environment: production });
   run(`kit unpack ${name}:prod --model --overwrite -d ${join(work, 'live')}`, { environment: production });
 }
 

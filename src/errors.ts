@@ -35,6 +35,7 @@ export const CODES = {
   SOURCE_CHANGED: { exit: 'failure', meaning: 'A source file changed while it was read' },
   STORE_BUSY: { exit: 'failure', meaning: 'Another process holds the lock of the store' },
   STORE_INVALID: { exit: 'failure', meaning: 'The store or layout is not a valid OCI image layout' },
+  STORE_DAMAGED: { exit: 'integrity', meaning: 'Artifacts in the store or layout are damaged or incomplete; `kit store check` names them' },
   DISK_FULL: { exit: 'failure', meaning: 'No space is left on the device' },
   IO_FAILED: { exit: 'failure', meaning: 'The operating system refused a read or write' },
   UNSUPPORTED: { exit: 'failure', meaning: 'The artifact, registry or platform does not support what was asked' },

@@ -10,7 +10,9 @@ export type KitEvent =
   | { readonly type: 'bytes'; readonly id: string; readonly delta: number }
   | { readonly type: 'done'; readonly id: string; readonly outcome: 'copied' | 'exists' | 'mounted' | 'skipped' }
   | { readonly type: 'retry'; readonly id: string; readonly attempt: number; readonly delayMs: number; readonly cause: unknown }
-  | { readonly type: 'warning'; readonly code: string; readonly message: string };
+  | { readonly type: 'warning'; readonly code: string; readonly message: string }
+  /** Of interest to whoever wants to know more. */
+  | { readonly type: 'note'; readonly message: string };
 
 /** What every call that moves bytes takes besides its own arguments. */
 export interface CallOptions {

@@ -5,17 +5,31 @@ export type { Kitfile } from './kitfile/types.ts';
 export { parseKitfile } from './kitfile/parse.ts';
 export { printKitfile } from './kitfile/print.ts';
 export { formatLocation, formatReference, type Location, parseLocation, parseReference, type Reference } from './oci/reference.ts';
+export { type Copied, copy, type CopyArguments } from './operations/copy.ts';
+export type { Admit } from './operations/admission.ts';
+export { admitSigned } from './operations/admit-signed.ts';
+export { attest, type AttestArguments, type AttestResult } from './operations/attest.ts';
+export type { Attached, SignatureFormat } from './operations/attach-signed.ts';
 export { diff, type DiffResult, type DiffSide } from './operations/diff.ts';
+export { type Attachment, download, type DownloadArguments, type Downloaded, type DownloadResult } from './operations/download.ts';
 export { type Filter, type FilterType, parseFilter } from './operations/filter.ts';
+export { generateKeyPair, type KeyPairArguments, type KeyPairResult } from './operations/generate-key-pair.ts';
 export { init, type InitArguments, type InitResult } from './operations/init.ts';
 export { info, type InfoResult, inspect, type InspectResult } from './operations/inspect.ts';
 export { createKit, type Kit, type KitOptions } from './operations/kit.ts';
 export { type ListEntry, listLocal, listLocation } from './operations/list.ts';
+export { load, type LoadArguments, type Loaded } from './operations/load.ts';
 export { login, type LoginArguments, logout } from './operations/login.ts';
 export { pack, type PackArguments, type PackResult } from './operations/pack.ts';
 export { findKitfile, type KitfileText } from './operations/read-kitfile.ts';
 export { remove, removeAll, removeRemote, type RemoveResult } from './operations/remove.ts';
+export { save, type SaveArguments, type Saved } from './operations/save.ts';
+export { serve, type ServeArguments, type Serving } from './operations/serve.ts';
+export { sign, type SignArguments, type Signed, type SignResult } from './operations/sign.ts';
 export { selectField } from './operations/select-field.ts';
+export { checkStore, requireSound, type StoreCheckArguments, type StoreCheckResult } from './operations/store-check.ts';
+export { storeInfo, type StoreInfo } from './operations/store-info.ts';
+export { pruneStore, type StorePruneArguments, type StorePruneResult } from './operations/store-prune.ts';
 export { tag, type TagResult } from './operations/tag.ts';
 export { pull, push, type PushArguments, type Transferred } from './operations/transfer.ts';
 export { unpack, type UnpackArguments, type UnpackResult } from './operations/unpack.ts';
@@ -28,5 +42,17 @@ export {
   type VerifyArguments,
   type VerifyResult,
 } from './operations/verify.ts';
+export {
+  findAttestations,
+  requireAttested,
+  verifyAttestation,
+  type VerifyAttestationArguments,
+  type VerifyAttestationResult,
+} from './operations/verify-attestation.ts';
 export { version, type VersionResult } from './operations/version.ts';
+export type { AttestationReport } from './signing/check-attestations.ts';
 export type { SignatureReport } from './signing/check-signatures.ts';
+export { openKeyVerifier } from './signing/key-verifier.ts';
+export { type KeySignerOptions, openKeySigner } from './signing/private-key.ts';
+export type { SignedBytes, Signer } from './signing/signer.ts';
+export type { Signatory, SignedContent, Verifier } from './signing/verifier.ts';

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { type Annotations, type Descriptor } from '../oci/descriptor.ts';
 import { ANNOTATION } from '../oci/media-types.ts';
+import type { PackFile } from './types.ts';
 
 export const FILEPATH = 'org.cncf.model.filepath';
 const FILE_METADATA = 'org.cncf.model.file.metadata+json';
@@ -29,8 +30,14 @@ export function annotatedMode(layer: Descriptor): number {
 }
 
 /** The metadata annotation of a raw layer. No clock and no owner, so that the same file gives the same digest. */
-export function fileMetadata(path: string, file: { readonly mode: number; readonly size: number }): Annotations {
+export function fileMetadata({ path, mode, size }: Pick<PackFile, 'path' | 'mode' | 'size'>): Annotations {
   const name = path.slice(path.lastIndexOf('/') + 1);
-  const value = { name, mode: file.mode & 0o777, uid: 0, gid: 0, size: file.size, mtime: '1970-01-01T00:00:00Z', typeflag: 48 };
+  // typeflag as KitOps writes it: the one of a regular file in a tar header
+  const value = { name, mode: mode & 0o777, uid: 0, gid: 0, size, mtime: '1970-01-01T00:00:00Z', typeflag: 48 };
   return { [FILE_METADATA]: JSON.stringify(value) };
+}
+
+/** All names by which readers look for the file of a raw layer: ModelPack's, and the title that oras, omlmd and podman go by. */
+export function namedFile(file: Pick<PackFile, 'path' | 'mode' | 'size'>): Annotations {
+  return { ...fileMetadata(file), [FILEPATH]: file.path, [ANNOTATION.title]: file.path };
 }

@@ -5,18 +5,17 @@ import { readKitfileJson } from '../kitfile/read-json.ts';
 import { type Kitfile, kitfileEntries, type KitfileEntry, type Role } from '../kitfile/types.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
-import { type JsonValue, parseExactJson, stringifyLikeGo } from '../oci/json.ts';
+import { type JsonValue, stringifyLikeGo } from '../oci/json.ts';
 import type { Manifest } from '../oci/manifest.ts';
-import { MEDIA_TYPE } from '../oci/media-types.ts';
 import { annotatedMode, annotatedPath, FILEPATH, fileMetadata } from './file-annotations.ts';
 import { type LayerInfo, layerInfoIn } from './layer-info.ts';
-import type { Artifact, ArtifactLayer, Encoding, PackFormat } from './types.ts';
+import { parseJson } from './parse-json.ts';
+import type { Artifact, ArtifactLayer, Encoding, EntryFiles, PackFile, PackFormat, PlannedLayer, PlanOptions } from './types.ts';
+import { compressionSuffix, createdAnnotation, madeBlob, SUBTYPE, writeManifest } from './write-manifest.ts';
 
 const CONFIG = 'application/vnd.kitops.modelkit.config.v1+json';
 const ARTIFACT_TYPE = 'application/vnd.kitops.modelkit.manifest.v1+json';
 const LAYER = /^application\/vnd\.kitops\.modelkit\.(\w+)\.v1\.(tar|raw)(?:\+(gzip|zstd))?$/;
-/** Prompts travel as code layers with this annotation (KitOps 1.15). */
-const SUBTYPE = 'ml.kitops.modelkit.layer-subtype';
 
 const TYPE_OF_ROLE: Readonly<Record<Role, string>> = {
   model: 'model',
@@ -31,53 +30,49 @@ const TYPE_OF_ROLE: Readonly<Record<Role, string>> = {
 /** KitOps' own format: tar layers, and the Kitfile with layer digests as config. */
 export const modelkit: PackFormat = {
   name: 'modelkit',
-  configMediaType: CONFIG,
 
   detect: (manifest) => manifest.config.mediaType === CONFIG || manifest.artifactType === ARTIFACT_TYPE,
 
-  layerMediaType(role, encoding, compression) {
-    const suffix = compression === 'none' ? '' : compression === 'zstd' ? '+zstd' : '+gzip';
-    return `application/vnd.kitops.modelkit.${TYPE_OF_ROLE[role]}.v1.${encoding}${suffix}`;
-  },
+  plan: (entries, options) => entries.map((one) => planLayer(one, options)),
 
-  layerAnnotations(role, path, file) {
-    return { ...(role === 'prompt' && { [SUBTYPE]: 'prompt' }), ...(file && fileMetadata(path, file)), [FILEPATH]: path };
-  },
-
-  assembleConfig(kitfile, layers) {
+  assemble(kitfile, layers, { created }) {
     const find = (role: Role, index: number): { digest: Digest; diffId: Digest } | undefined => {
       const layer = layers.find((candidate) => candidate.role === role && candidate.index === index);
       return layer && { digest: layer.descriptor.digest, diffId: layer.diffId };
     };
-    return Buffer.from(stringifyLikeGo(kitfileFields(kitfile, find)));
-  },
-
-  assembleManifest(config, layers, { annotations }) {
-    const manifest = {
-      schemaVersion: 2,
-      mediaType: MEDIA_TYPE.imageManifest,
-      artifactType: ARTIFACT_TYPE,
-      config,
-      layers: layers.map((layer) => layer.descriptor),
-      ...(Object.keys(annotations).length > 0 && { annotations: sorted(annotations) }),
-    };
-    return Buffer.from(stringifyLikeGo(manifest));
+    const config = madeBlob(CONFIG, stringifyLikeGo(kitfileFields(kitfile, find)));
+    return { config, extra: [], manifest: writeManifest(ARTIFACT_TYPE, config.descriptor, layers, createdAnnotation(created)) };
   },
 
   read(manifest, config, name) {
-    let value: JsonValue;
-    try {
-      value = parseExactJson(new TextDecoder('utf-8', { fatal: true }).decode(config));
-    } catch (cause) {
-      throw new KitError('MANIFEST_INVALID', `${name}: the config ${manifest.config.digest} is not JSON`, { cause });
-    }
+    const value = parseJson(config, `${name}: the config ${manifest.config.digest}`);
     const kitfile = readKitfileJson(value, name);
-    return { format: 'modelkit', kitfile, layers: matchLayers(manifest, kitfile, value, name) } satisfies Artifact;
+    return { format: 'modelkit', kitfile, kitfileJson: value, layers: matchLayers(manifest, kitfile, value, name) } satisfies Artifact;
   },
 };
 
-function sorted<T>(record: Readonly<Record<string, T>>): Record<string, T> {
-  return Object.fromEntries(Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+function planLayer<File extends PackFile>(
+  { entry, path, files }: EntryFiles<File>,
+  { encoding: wanted = 'tar', compression: method, warn }: PlanOptions,
+): PlannedLayer<File> {
+  const { role } = entry;
+  const isServer = role === 'mcpserver';
+  const file = files.find((candidate) => candidate.path === path && candidate.type === 'file');
+  const isRaw = (isServer || wanted === 'raw') && file !== undefined;
+  if (!isRaw && isServer) throw new KitError('PATH_UNSUPPORTED', `${path} is not a file: an MCP server is one .mcpb file`);
+  if (!isRaw && wanted === 'raw') warn('LAYER_NOT_RAW', `${path} is a directory: packed as tar, since a raw layer is one file`);
+  const encoding: Encoding = isRaw ? 'raw' : 'tar';
+  const compression = isServer ? 'none' : method;
+  const mark = role === 'prompt' ? { [SUBTYPE]: 'prompt' } : {};
+  return {
+    entry,
+    path,
+    encoding,
+    compression,
+    mediaType: `application/vnd.kitops.modelkit.${TYPE_OF_ROLE[role]}.v1.${encoding}${compressionSuffix(compression)}`,
+    annotations: { ...mark, ...(isRaw && fileMetadata(file)), [FILEPATH]: path },
+    files: isRaw ? [file] : files,
+  };
 }
 
 interface LayerType {

@@ -1,23 +1,38 @@
-import * as z from 'zod';
 import type { Compression } from '../blobs/compress.ts';
 import { KitError } from '../errors.ts';
-import { readKitfileJson } from '../kitfile/read-json.ts';
-import { withoutUndefined } from '../kitfile/without-undefined.ts';
-import { type Kitfile, kitfileEntries, type Role } from '../kitfile/types.ts';
-import { type Digest, isDigest } from '../oci/digest.ts';
-import { type JsonValue, parseExactJson } from '../oci/json.ts';
-import type { Manifest } from '../oci/manifest.ts';
-import { annotatedMode, annotatedPath } from './file-annotations.ts';
-import { layerInfoIn } from './layer-info.ts';
-import type { ArtifactLayer, Encoding, Format } from './types.ts';
+import type { Role } from '../kitfile/types.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { Digest } from '../oci/digest.ts';
+import { carriedKitfile, carryKitfile, matchEntries } from './carried-kitfile.ts';
+import { deriveKitfile } from './derived-kitfile.ts';
+import { annotatedMode, annotatedPath, FILEPATH, namedFile } from './file-annotations.ts';
+import { roleOfModelFile } from './file-role.ts';
+import { diffIdsOf } from './layer-digests.ts';
+import { describeModelpack, parseModelpackConfig, writeModelpackConfig } from './modelpack-config.ts';
+import { oneFileLayers } from './one-file-layers.ts';
+import { parseJson } from './parse-json.ts';
+import type { ArtifactLayer, EntryFiles, PackFile, PackFormat, PlannedLayer, PlanOptions } from './types.ts';
+import { compressionSuffix, createdAnnotation, madeBlob, SUBTYPE, writeManifest } from './write-manifest.ts';
 
-const CONFIG = /^application\/vnd\.(cncf|cnai)\.model\.config\.v1\+json$/;
-const ARTIFACT_TYPE = /^application\/vnd\.(cncf|cnai)\.model\.manifest\.v1\+json$/;
-// cnai are the names from before the CNCF; .gguf and .safetensors are Docker's own older ones
+const CONFIG = 'application/vnd.cncf.model.config.v1+json';
+const ARTIFACT_TYPE = 'application/vnd.cncf.model.manifest.v1+json';
+// cnai are the names from before the CNCF
+const READABLE_CONFIG = /^application\/vnd\.(cncf|cnai)\.model\.config\.v1\+json$/;
+const READABLE_ARTIFACT_TYPE = /^application\/vnd\.(cncf|cnai)\.model\.manifest\.v1\+json$/;
+// .gguf and .safetensors are Docker's own older ones
 const LAYER =
   /^application\/vnd\.(?:cncf|cnai)\.model\.(weight|weight\.config|dataset|code|doc)\.v1\.(tar|raw|gguf|safetensors)(?:\+(gzip|zstd))?$/;
-const KITFILE = 'ml.kitops.modelkit.kitfile';
+/** Older KitOps kept the Kitfile as a layer of its own. */
+const KITFILE_LAYER = 'application/vnd.kitops.modelkit.config.v1+json';
 
+const TYPE_OF_ROLE: Readonly<Record<Exclude<Role, 'mcpserver'>, string>> = {
+  model: 'weight',
+  modelpart: 'weight.config',
+  dataset: 'dataset',
+  code: 'code',
+  docs: 'doc',
+  prompt: 'code',
+};
 const ROLE_OF_TYPE: Readonly<Record<string, Role>> = {
   weight: 'model',
   'weight.config': 'modelpart',
@@ -26,105 +41,104 @@ const ROLE_OF_TYPE: Readonly<Record<string, Role>> = {
   doc: 'docs',
 };
 
-const configSchema = z.looseObject({
-  descriptor: z
-    .looseObject({
-      name: z.string().optional(),
-      version: z.string().optional(),
-      description: z.string().optional(),
-      authors: z.array(z.string()).optional(),
-      licenses: z.array(z.string()).optional(),
-    })
-    .optional(),
-  config: z.looseObject({ format: z.string().optional() }).optional(),
-  modelfs: z.looseObject({ diffIds: z.array(z.string()).optional() }).optional(),
-});
-type Config = z.infer<typeof configSchema>;
-
-/** CNCF ModelPack (model-spec): one file per layer, named by annotation. */
-export const modelpack: Format = {
+/** CNCF ModelPack (model-spec): one file per layer, named by annotation; the Kitfile in an annotation, as KitOps keeps it. */
+export const modelpack: PackFormat = {
   name: 'modelpack',
 
-  detect: (manifest) => CONFIG.test(manifest.config.mediaType) || ARTIFACT_TYPE.test(manifest.artifactType ?? ''),
+  detect: (manifest) => READABLE_CONFIG.test(manifest.config.mediaType) || READABLE_ARTIFACT_TYPE.test(manifest.artifactType ?? ''),
+
+  plan(entries, options) {
+    const server = entries.find(({ entry }) => entry.role === 'mcpserver');
+    if (server !== undefined) {
+      throw new KitError('UNSUPPORTED', `${server.path}: a ModelPack has no place for MCP servers`, {
+        hint: 'take mcpServers out of the Kitfile, or pack a ModelKit (without `--use-model-pack`)',
+      });
+    }
+    const { encoding = options.compression === 'none' ? 'raw' : 'tar', compression } = options;
+    if (encoding === 'tar') return entries.map((one) => tarLayer(one, compression));
+    if (compression !== 'none') {
+      throw new KitError('UNSUPPORTED', `raw layers of a ModelPack cannot be compressed (${compression})`, {
+        hint: 'leave out `--compression`, or use `--layer-format tar`',
+      });
+    }
+    return rawLayers(entries, options);
+  },
+
+  assemble(kitfile, layers, options) {
+    if (layers.length === 0) {
+      throw new KitError('UNSUPPORTED', 'a ModelPack needs a layer at least, and the Kitfile names no files', {
+        hint: 'name a file in the Kitfile',
+      });
+    }
+    const config = madeBlob(CONFIG, writeModelpackConfig(kitfile, layers, options));
+    const annotations = { ...createdAnnotation(options.created), ...carryKitfile(kitfile, layers) };
+    return { config, extra: [], manifest: writeManifest(ARTIFACT_TYPE, config.descriptor, layers, annotations) };
+  },
 
   read(manifest, bytes, name) {
-    const config = parseConfig(bytes, manifest, name);
-    const layers = manifest.layers.map((_, index) => readLayer(manifest, config, index, name));
-    const annotation = manifest.annotations?.[KITFILE];
-    if (annotation === undefined) return { format: 'modelpack', kitfile: deriveKitfile(config, layers), layers };
-    const value = parseJson(annotation, `${name}: the annotation ${KITFILE}`);
-    const kitfile = readKitfileJson(value, name);
-    return { format: 'modelpack', kitfile, layers: layers.map((layer) => nameLayer(layer, kitfile, value, name)) };
+    const config = parseModelpackConfig(parseJson(bytes, `${name}: the config ${manifest.config.digest}`), name);
+    const diffIds = diffIdsOf(config.modelfs?.diffIds ?? undefined, manifest, name);
+    const layers = manifest.layers.flatMap((layer, index) => readLayer(layer, diffIds[index], name));
+    const carried = carriedKitfile(manifest, name);
+    if (carried === undefined) return { format: 'modelpack', kitfile: deriveKitfile(layers, describeModelpack(config), name), layers };
+    const { kitfile, json } = carried;
+    return { format: 'modelpack', kitfile, kitfileJson: json, layers: matchEntries(layers, carried, name) };
   },
 };
 
-function parseConfig(bytes: Uint8Array, manifest: Manifest, name: string): Config {
-  const result = configSchema.safeParse(parseJson(bytes, `${name}: the config ${manifest.config.digest}`));
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  throw new KitError('MANIFEST_INVALID', `${name}: config field \`${issue?.path.join('.') ?? ''}\`: ${issue?.message ?? 'invalid'}`);
+function mediaType(type: string, encoding: 'tar' | 'raw', compression: Compression): string {
+  return `application/vnd.cncf.model.${type}.v1.${encoding}${compressionSuffix(compression)}`;
 }
 
-function parseJson(json: string | Uint8Array, what: string): JsonValue {
-  try {
-    return parseExactJson(typeof json === 'string' ? json : new TextDecoder('utf-8', { fatal: true }).decode(json));
-  } catch (cause) {
-    throw new KitError('MANIFEST_INVALID', `${what} is not JSON`, { cause });
-  }
+function typeOf(role: Role): string {
+  return TYPE_OF_ROLE[role as keyof typeof TYPE_OF_ROLE];
 }
 
-function readLayer(manifest: Manifest, config: Config, index: number, name: string): ArtifactLayer {
-  const descriptor = manifest.layers[index] as Manifest['layers'][number];
+function promptMark(role: Role): Readonly<Record<string, string>> {
+  return role === 'prompt' ? { [SUBTYPE]: 'prompt' } : {};
+}
+
+// as KitOps writes them, byte for byte; no title, since the layer is not the file that it would name
+function tarLayer<File extends PackFile>({ entry, path, files }: EntryFiles<File>, compression: Compression): PlannedLayer<File> {
+  const annotations = { ...promptMark(entry.role), [FILEPATH]: path };
+  return { entry, path, encoding: 'tar', compression, mediaType: mediaType(typeOf(entry.role), 'tar', compression), annotations, files };
+}
+
+function rawLayers<File extends PackFile>(entries: readonly EntryFiles<File>[], options: PlanOptions): PlannedLayer<File>[] {
+  const named = new Set(entries.filter(({ entry }) => entry.role === 'model').map(({ path }) => path));
+  return oneFileLayers(entries, options).map(({ file, ...layer }) => ({
+    ...layer,
+    mediaType: mediaType(typeOf(named.has(layer.path) ? 'model' : roleOfRaw(layer.entry.role, layer.path)), 'raw', 'none'),
+    annotations: { ...promptMark(layer.entry.role), ...namedFile(file) },
+  }));
+}
+
+// consumers go by the media type of a file: shards among the parts are weights, a config.json beside them is none
+function roleOfRaw(role: Role, path: string): Role {
+  if (role === 'model') return roleOfModelFile(path);
+  return role === 'modelpart' && roleOfModelFile(path) === 'model' ? 'model' : role;
+}
+
+function readLayer(descriptor: Descriptor, diffId: Digest | undefined, name: string): ArtifactLayer[] {
+  if (descriptor.mediaType === KITFILE_LAYER) return [];
   const [, type = '', format = '', suffix = 'none'] = LAYER.exec(descriptor.mediaType) ?? [];
-  const role = ROLE_OF_TYPE[type];
+  const role = descriptor.annotations?.[SUBTYPE] === 'prompt' && type === 'code' ? 'prompt' : ROLE_OF_TYPE[type];
   if (role === undefined)
     throw new KitError('UNSUPPORTED', `${name}: layer ${descriptor.digest} has the unknown media type \`${descriptor.mediaType}\``);
   const path = annotatedPath(descriptor);
   if (path === undefined) throw new KitError('UNSUPPORTED', `${name}: layer ${descriptor.digest} has no annotation that names its file`);
-  const encoding: Encoding = format === 'tar' ? 'tar' : 'raw';
-  const compression = suffix as Compression;
-  return {
-    role,
-    encoding,
-    compression,
-    name: undefined,
-    path,
-    descriptor,
-    diffId: diffIdOf(config, index),
-    target: encoding === 'raw' ? path : '',
-    mode: annotatedMode(descriptor),
-  };
-}
-
-// some writers leave out the algorithm
-function diffIdOf(config: Config, index: number): Digest | undefined {
-  const text = config.modelfs?.diffIds?.[index];
-  if (text === undefined) return undefined;
-  const digest = text.includes(':') ? text : `sha256:${text}`;
-  return isDigest(digest) ? digest : undefined;
-}
-
-// names come from the Kitfile's entry of the same digest
-function nameLayer(layer: ArtifactLayer, kitfile: Kitfile, value: JsonValue, name: string): ArtifactLayer {
-  const entry = kitfileEntries(kitfile).find((candidate) => layerInfoIn(value, candidate, name)?.digest === layer.descriptor.digest);
-  return entry === undefined ? layer : { ...layer, role: entry.role, name: entry.name, path: entry.path ?? layer.path };
-}
-
-/** A Kitfile for an artifact that carries none: its layers by type, and what the config says of the model. */
-function deriveKitfile({ descriptor = {}, config }: Config, layers: readonly ArtifactLayer[]): Kitfile {
-  const paths = (role: Role): { path: string }[] => layers.filter((layer) => layer.role === role).map(({ path }) => ({ path }));
-  const [weight, ...moreWeights] = paths('model');
-  const { name, version, description, authors, licenses } = descriptor;
-  return withoutUndefined({
-    manifestVersion: '1.0.0',
-    package: { name, version, description, license: licenses?.[0], authors: nonEmpty(authors ?? []) },
-    model: { name, path: weight?.path, format: config?.format, parts: nonEmpty([...moreWeights, ...paths('modelpart')]) },
-    code: nonEmpty(paths('code')),
-    datasets: nonEmpty(paths('dataset')),
-    docs: nonEmpty(paths('docs')),
-  });
-}
-
-function nonEmpty<T>(list: T[]): T[] | undefined {
-  return list.length === 0 ? undefined : list;
+  const encoding = format === 'tar' ? 'tar' : 'raw';
+  return [
+    {
+      role,
+      encoding,
+      compression: suffix as Compression,
+      name: undefined,
+      path,
+      descriptor,
+      diffId,
+      target: encoding === 'raw' ? path : '',
+      mode: annotatedMode(descriptor),
+    },
+  ];
 }

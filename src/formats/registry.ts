@@ -1,13 +1,29 @@
+import type { Descriptor } from '../oci/descriptor.ts';
 import type { Manifest } from '../oci/manifest.ts';
+import { dockerModel } from './docker-model.ts';
 import { generic } from './generic.ts';
 import { modelkit } from './modelkit.ts';
 import { modelpack } from './modelpack.ts';
-import type { Format } from './types.ts';
+import { omlmd } from './omlmd.ts';
+import type { Format, PackFormat } from './types.ts';
+
+/** The formats that models are packed in. */
+export const PACK_FORMATS = { modelkit, modelpack, 'docker-model': dockerModel, omlmd } as const satisfies Record<string, PackFormat>;
+export type PackFormatName = keyof typeof PACK_FORMATS;
 
 /** In order of preference: the first that knows a manifest reads it. */
-const FORMATS: readonly Format[] = [modelkit, modelpack];
+const FORMATS: readonly Format[] = Object.values(PACK_FORMATS);
 
 /** The format of a manifest; any other artifact is read as plain files. */
 export function formatOf(manifest: Manifest): Format {
   return FORMATS.find((format) => format.detect(manifest)) ?? generic;
+}
+
+const MODEL_TYPES = /^application\/vnd\.(?:kitops\.modelkit|(?:cncf|cnai)\.model)\.manifest\.v1\+json$/;
+/** How olot marks the ModelPack beside the images of an index: the descriptor has no artifactType. */
+const MANIFEST_KIND = 'io.opendatahub.modelcar.manifest.type';
+
+/** True when an index says of one of its manifests that it is a model. */
+export function isModelDescriptor({ artifactType, annotations }: Descriptor): boolean {
+  return MODEL_TYPES.test(artifactType ?? '') || annotations?.[MANIFEST_KIND] === 'modelpack';
 }

@@ -42,14 +42,15 @@ const TYPE_OF_ROLE: Readonly<Record<ArtifactLayer['role'], FilterType | undefine
   file: undefined,
 };
 
-type Named = Pick<ArtifactLayer, 'role' | 'name' | 'path'>;
+type Named = Pick<ArtifactLayer, 'role' | 'name' | 'path' | 'within'>;
 
 /** True when the filter wants the layer: its name or path, as written or cleaned, equals or matches a pattern. */
 export function matchesLayer(filter: Filter, layer: Named): boolean {
   const type = TYPE_OF_ROLE[layer.role];
   if (type === undefined || !filter.types.includes(type)) return false;
   if (filter.patterns.length === 0) return true;
-  const names = [layer.name, layer.path, cleanLayerPath(layer.path)].filter((name) => name !== undefined);
+  const paths = layer.within === undefined ? [layer.path] : [layer.path, layer.within];
+  const names = [layer.name, ...paths, ...paths.map(cleanLayerPath)].filter((name) => name !== undefined);
   return filter.patterns.some((pattern) =>
     names.some((name) => name === pattern || name === cleanLayerPath(pattern) || posix.matchesGlob(name, pattern)),
   );

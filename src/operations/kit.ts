@@ -21,7 +21,8 @@ export interface Kit {
   readonly home: string;
   readonly env: Environment;
   readonly concurrency: number;
-  readonly network: NetworkOptions;
+  /** How to reach registries, the configuration included. @throws KitError CONFIG_INVALID */
+  network(): Promise<NetworkOptions>;
   // the code of both is loaded when first asked for: not every command needs it
   registry(): Promise<RegistryClient>;
   store(): Promise<Store>;
@@ -37,16 +38,24 @@ export function createKit(options: KitOptions = {}): Kit {
     throw new KitError('USAGE', `invalid argument for concurrency (${concurrency}): must be at least 1`);
   let store: Promise<Store> | undefined;
   let registry: Promise<RegistryClient> | undefined;
-  const network: NetworkOptions = { ...options.network, env, home };
+  let network: Promise<NetworkOptions> | undefined;
+  const configured = (): Promise<NetworkOptions> =>
+    (network ??= import('./configuration.ts').then(
+      async ({ configuredNetwork }) => await configuredNetwork({ ...options.network, env, home }),
+    ));
   return {
     home,
     env,
     concurrency,
-    network,
-    registry: () => (registry ??= import('../registry/client.ts').then(({ createRegistryClient }) => createRegistryClient(network))),
+    network: configured,
+    registry: () =>
+      (registry ??= Promise.all([import('../registry/client.ts'), configured()]).then(([client, ready]) =>
+        client.createRegistryClient(ready),
+      )),
     store: () => (store ??= import('../targets/store.ts').then(async ({ openStore }) => await openStore(home))),
     close: async () => {
-      await (await registry)?.close();
+      // one that could not be made has been told about by whoever asked for it
+      await (await registry?.catch(() => undefined))?.close();
     },
   };
 }

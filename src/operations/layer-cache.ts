@@ -74,6 +74,18 @@ export class LayerCache {
     await this.#rewrite();
   }
 
+  /** Forgets the layers that `keeps` denies; with `dryRun` it only counts them. Returns how many of how many. */
+  async retain(keeps: (layer: Digest) => boolean, dryRun = false): Promise<{ readonly dropped: number; readonly total: number }> {
+    await this.#load();
+    const total = this.#layers.size;
+    const gone = [...this.#layers].filter(([, { digest }]) => !keeps(digest)).map(([fingerprint]) => fingerprint);
+    if (gone.length > 0 && !dryRun) {
+      for (const fingerprint of gone) this.#layers.delete(fingerprint);
+      await this.#rewrite();
+    }
+    return { dropped: gone.length, total };
+  }
+
   #fingerprintOf(plan: LayerPlan): string {
     const fingerprint = this.#fingerprints.get(plan) ?? layerFingerprint(plan.inputs);
     this.#fingerprints.set(plan, fingerprint);

@@ -17,7 +17,7 @@ export async function login(kit: Kit, { registry, username, password }: LoginArg
   checkHost(registry);
   const credential: Credential = username === undefined || username === '' ? { identityToken: password } : { username, password };
   const { createRegistryClient } = await import('../registry/client.ts');
-  const client = createRegistryClient({ ...kit.network, credentials: { [registry]: credential } });
+  const client = createRegistryClient({ ...(await kit.network()), credentials: { [registry]: credential } });
   try {
     await client.ping(registry, call);
   } finally {

@@ -28,7 +28,7 @@ export async function openSource(kit: Kit, location: Location, lookup: Lookup, c
   }
   const { reference } = location;
   const wanted = referenceTarget(reference);
-  if (lookup === 'remote') return { target: await openRemote(kit, reference), reference: wanted, name, isLocal: false };
+  if (lookup === 'remote') return { target: await openRemoteSource(kit, reference), reference: wanted, name, isLocal: false };
   const local = (await kit.store()).repository(repositoryName(reference));
   try {
     await local.resolve(wanted, call);
@@ -36,7 +36,7 @@ export async function openSource(kit: Kit, location: Location, lookup: Lookup, c
   } catch (error) {
     if (!isKitError(error, 'REFERENCE_NOT_FOUND')) throw error;
     if (lookup === 'local-first' && reference.registry !== undefined)
-      return { target: await openRemote(kit, reference), reference: wanted, name, isLocal: false };
+      return { target: await openRemoteSource(kit, reference), reference: wanted, name, isLocal: false };
     throw notFound(name, reference, error);
   }
 }
@@ -49,16 +49,27 @@ function notFound(name: string, reference: Reference, cause: unknown): KitError 
   return new KitError('REFERENCE_NOT_FOUND', `${name} is not in local storage`, { cause, hint });
 }
 
-/** A repository in a registry. @throws KitError REFERENCE_INVALID when the reference names none */
+/** A repository in a registry, for what changes it. @throws KitError REFERENCE_INVALID when the reference names none */
 export async function openRemote(kit: Kit, reference: Reference): Promise<Target> {
-  const { registry, repository } = reference;
+  const registry = registryOf(reference);
+  const { remoteRepository } = await import('../targets/remote.ts');
+  return remoteRepository(await kit.registry(), registry, reference.repository);
+}
+
+/** The same to read from: from its mirrors too, where such are configured. @throws KitError REFERENCE_INVALID | DENIED */
+export async function openRemoteSource(kit: Kit, reference: Reference): Promise<ReadTarget> {
+  const registry = registryOf(reference);
+  const { RemoteRepository } = await import('../targets/remote.ts');
+  return new RemoteRepository((await kit.registry()).source(registry, reference.repository, referenceTarget(reference)));
+}
+
+function registryOf({ registry, repository, digest }: Reference): string {
   if (registry === undefined) {
-    throw new KitError('REFERENCE_INVALID', `${repository || (reference.digest ?? '')}: a registry is required`, {
+    throw new KitError('REFERENCE_INVALID', `${repository || (digest ?? '')}: a registry is required`, {
       hint: `write REGISTRY/${repository || 'REPOSITORY'}:TAG, for example \`localhost:5000/${repository || 'model'}:latest\``,
     });
   }
-  const { remoteRepository } = await import('../targets/remote.ts');
-  return remoteRepository(await kit.registry(), registry, repository);
+  return registry;
 }
 
 /** A location opened for writing: `close` makes an archive final, disposing without it throws the archive away. */

@@ -3,6 +3,7 @@ import type { ByteRange } from '../blobs/source.ts';
 import { isKitError } from '../errors.ts';
 import type { CallOptions, KitEvent } from '../events.ts';
 import type { PackedLayer } from '../formats/types.ts';
+import { cleanLayerPath } from '../kitfile/layer-path.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { Capabilities, Target } from '../targets/types.ts';
 import type { KnownLayer, LayerCache } from './layer-cache.ts';
@@ -37,13 +38,14 @@ type Placed = KnownLayer & Pick<SavedLayer, 'existed'>;
  * Else in one pass, where the target takes content whose digest is not known yet; or by hashing first and sending what is missing.
  */
 export async function packLayer(target: Target, plan: LayerPlan, options: PackLayerOptions, call: CallOptions): Promise<SavedLayer> {
-  const { entry, mediaType, annotations } = plan;
-  const id = `${entry.role}:${entry.index}`;
-  call.onEvent?.({ type: 'blob', id, action: 'pack', label: `${entry.role} ${entry.path ?? '.'}`, total: plan.content.size });
+  const { entry, path, mediaType, annotations } = plan;
+  const id = `${entry.role}:${entry.index}:${path}`;
+  const label = `${entry.role} ${path === cleanLayerPath(entry.path) ? (entry.path ?? '.') : path}`;
+  call.onEvent?.({ type: 'blob', id, action: 'pack', label, total: plan.content.size });
   const job: Job = { ...options, target, plan, call, id };
   const { digest, size, diffId, existed } = (await placeKnown(job)) ?? (await readAndPlace(job));
   call.onEvent?.({ type: 'done', id, outcome: existed ? 'exists' : 'copied' });
-  return { role: entry.role, index: entry.index, descriptor: { mediaType, digest, size, annotations }, diffId, existed };
+  return { role: entry.role, index: entry.index, path, descriptor: { mediaType, digest, size, annotations }, diffId, existed };
 }
 
 /** Undefined when nothing is known of the layer, or the files turn out to be others than those that it was made of. */

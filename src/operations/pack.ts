@@ -4,17 +4,18 @@ import { IGNORE_FILE, readIgnoreFile } from '../blobs/ignore.ts';
 import type { Compression } from '../blobs/compress.ts';
 import { bytesSource } from '../blobs/source.ts';
 import { openContext } from '../blobs/walk.ts';
-import { isKitError } from '../errors.ts';
+import { isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
-import { modelkit } from '../formats/modelkit.ts';
-import type { Encoding } from '../formats/types.ts';
+import { PACK_FORMATS, type PackFormatName } from '../formats/registry.ts';
+import type { Blob, Encoding, PackedLayer } from '../formats/types.ts';
 import { cleanLayerPath, isModelKitReference } from '../kitfile/layer-path.ts';
 import { KITFILE_NAMES } from '../kitfile/parse.ts';
 import { type Kitfile, kitfileEntries } from '../kitfile/types.ts';
 import { describe, type Descriptor } from '../oci/descriptor.ts';
-import type { Digest } from '../oci/digest.ts';
-import { ANNOTATION, MEDIA_TYPE } from '../oci/media-types.ts';
+import { type Digest, digestOf } from '../oci/digest.ts';
+import { MAX_METADATA_BYTES, MEDIA_TYPE } from '../oci/media-types.ts';
 import { formatLocation, type Location } from '../oci/reference.ts';
+import { warnOfLimits } from '../targets/registry-limits.ts';
 import { runAll } from '../targets/run-all.ts';
 import type { Target } from '../targets/types.ts';
 import { baseReference, layerPaths, resolveChain } from './base-modelkit.ts';
@@ -23,7 +24,7 @@ import { rememberKitfile } from './kitfile-record.ts';
 import { layerCacheIn } from './layer-cache.ts';
 import { type Destination, openDestination, withDefaultTag } from './open-location.ts';
 import { packLayer, type SavedLayer } from './pack-layer.ts';
-import { planLayers } from './plan-layers.ts';
+import { type LayerPlan, planLayers } from './plan-layers.ts';
 import { warnOfRemoteDatasets } from './remote-dataset.ts';
 import { findKitfile, type KitfileText, readKitfile } from './read-kitfile.ts';
 
@@ -35,7 +36,10 @@ export interface PackArguments {
   readonly destination?: Location;
   /** True: straight to the registry that `destination` names. */
   readonly push?: boolean;
+  /** Default: `modelkit`. */
+  readonly format?: PackFormatName;
   readonly compression?: Compression;
+  /** Default: what suits the format. */
   readonly layerFormat?: Encoding;
   /** Packs links out of the directory as what they point to. */
   readonly followSymlinks?: boolean;
@@ -72,8 +76,12 @@ export async function pack(kit: Kit, args: PackArguments, call: CallOptions = {}
   const stored = kitfileEntries(kitfile).filter(({ role, path }) => !(role === 'model' && (path === undefined || isReference(path))));
   const entries = stored.filter(({ role, index }) => !(role === 'dataset' && kitfile.datasets?.[index]?.remotePath !== undefined));
   warnOfRemoteDatasets(kitfile.datasets, call);
-  const { compression = 'none', layerFormat = 'tar' } = args;
-  const plans = planLayers(context, entries, { format: modelkit, layerFormat, compression, ignore, basePaths }, call);
+  const { compression = 'none', layerFormat } = args;
+  const format = PACK_FORMATS[args.format ?? 'modelkit'];
+  const plans = planLayers(context, entries, { format, layerFormat, compression, ignore, basePaths }, call);
+
+  // what the format refuses is refused before anything is read
+  requireManifestSize(format.assemble(kitfile, plans.map(notPackedYet), { created: args.created }).manifest, plans.length);
 
   await using destination = await openDestination(kit, location, args.push === true ? 'remote' : 'local');
   const { target } = destination;
@@ -81,19 +89,17 @@ export async function pack(kit: Kit, args: PackArguments, call: CallOptions = {}
   const record = layerCacheIn(kit.home);
   const lookup = args.cache === false ? undefined : record;
   const isLikelyThere = args.push === true && (await isTagged(destination, call));
+  const outgoing = plans.filter((plan) => plan.compression === 'none').map(({ path, content }) => ({ name: path, size: content.size }));
+  await warnOfLimits(target, outgoing, call);
   call.onEvent?.({ type: 'plan', blobs: plans.length, bytes: plans.reduce((sum, { content }) => sum + content.size, 0) });
   const layers: SavedLayer[] = [];
   await runAll([...plans.entries()], kit.concurrency, call.signal, async ([index, plan], signal) => {
     layers[index] = await packLayer(target, plan, { lookup, record, isLikelyThere }, { ...call, signal });
   });
-  const config = await save(target, modelkit.configMediaType, modelkit.assembleConfig(kitfile, layers), call);
-  const annotations = args.created === undefined ? {} : { [ANNOTATION.created]: args.created };
-  const manifest = await save(
-    target,
-    MEDIA_TYPE.imageManifest,
-    modelkit.assembleManifest(config.descriptor, layers, { annotations }),
-    call,
-  );
+  const made = format.assemble(kitfile, layers, { created: args.created });
+  const config = await save(target, made.config, call);
+  for (const blob of made.extra) await save(target, blob, call);
+  const manifest = await save(target, { descriptor: describe(MEDIA_TYPE.imageManifest, made.manifest), bytes: made.manifest }, call);
   for (const tag of destination.tags) await target.tag(manifest.descriptor, tag, call);
   await destination.close();
   if (args.push !== true && location.type === 'reference') await rememberKitfile(kit, config.descriptor.digest, original.text, call);
@@ -131,15 +137,29 @@ async function isTagged({ target, tags: [tag] }: Destination, call: CallOptions)
   }
 }
 
-async function save(
-  target: Target,
-  mediaType: string,
-  bytes: Uint8Array,
-  call: CallOptions,
-): Promise<{ descriptor: Descriptor; existed: boolean }> {
-  const descriptor = describe(mediaType, bytes);
+async function save(target: Target, { descriptor, bytes }: Blob, call: CallOptions): Promise<{ descriptor: Descriptor; existed: boolean }> {
   const existed = await target.has(descriptor, call);
   // a manifest is pushed even where it exists, so that it becomes part of this repository
-  if (!existed || mediaType === MEDIA_TYPE.imageManifest) await target.push(descriptor, bytesSource(bytes), call);
+  if (!existed || descriptor.mediaType === MEDIA_TYPE.imageManifest) await target.push(descriptor, bytesSource(bytes), call);
   return { descriptor, existed };
+}
+
+const NO_DIGEST = digestOf(new Uint8Array());
+
+/** Stands for a layer whose digest is not known yet: all digests are of one length. */
+function notPackedYet({ entry, path, mediaType, annotations, content }: LayerPlan): PackedLayer {
+  const descriptor = { mediaType, digest: NO_DIGEST, size: content.size, annotations };
+  return { role: entry.role, index: entry.index, path, descriptor, diffId: NO_DIGEST };
+}
+
+// no registry would take it, and no reader here
+function requireManifestSize({ byteLength }: Uint8Array, layers: number): void {
+  if (byteLength <= MAX_METADATA_BYTES) return;
+  throw new KitError(
+    'LIMIT_EXCEEDED',
+    `the manifest of ${layers} layers has ${byteLength} bytes, and registries take ${MAX_METADATA_BYTES}`,
+    {
+      hint: 'use `--layer-format tar`: a directory is then one layer',
+    },
+  );
 }

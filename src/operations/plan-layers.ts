@@ -7,7 +7,7 @@ import type { BlobSource, ByteRange, Bytes } from '../blobs/source.ts';
 import { type Exclude, type PackContext, type WalkEntry, walkLayer } from '../blobs/walk.ts';
 import { isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
-import type { Encoding, PackFormat } from '../formats/types.ts';
+import type { Encoding, EntryFiles, PackFormat, PlannedLayer } from '../formats/types.ts';
 import { cleanLayerPath } from '../kitfile/layer-path.ts';
 import type { KitfileEntry } from '../kitfile/types.ts';
 import type { Annotations } from '../oci/descriptor.ts';
@@ -17,6 +17,8 @@ import { StreamDigester } from '../oci/stream-digester.ts';
 /** A layer that could be packed: nothing of it has been read yet. */
 export interface LayerPlan {
   readonly entry: KitfileEntry;
+  /** The clean path of the entry, or of the one file of it that the layer holds. */
+  readonly path: string;
   readonly mediaType: string;
   readonly annotations: Annotations;
   readonly compression: Compression;
@@ -29,49 +31,48 @@ export interface LayerPlan {
   readonly fileCount: number;
 }
 
-export interface PlanOptions {
+export interface PlanLayersOptions {
   readonly format: PackFormat;
-  readonly layerFormat: Encoding;
+  /** Undefined: what the format does by itself. */
+  readonly layerFormat: Encoding | undefined;
   readonly compression: Compression;
   readonly ignore: IgnoreRules;
   /** Clean paths of layers that a base ModelKit holds: left out here. */
   readonly basePaths: readonly string[];
 }
 
-/** Sizes and order of all layers, from `stat` alone. @throws KitError PATH_NOT_FOUND | PATH_UNSUPPORTED | PATH_UNREADABLE */
-export function planLayers(context: PackContext, entries: readonly KitfileEntry[], options: PlanOptions, call: CallOptions): LayerPlan[] {
+/**
+ * Sizes and order of all layers, from `stat` alone.
+ * @throws KitError PATH_NOT_FOUND | PATH_UNSUPPORTED | PATH_UNREADABLE | UNSUPPORTED (by the format)
+ */
+export function planLayers(
+  context: PackContext,
+  entries: readonly KitfileEntry[],
+  options: PlanLayersOptions,
+  call: CallOptions,
+): LayerPlan[] {
+  const { format, layerFormat, compression, ignore } = options;
+  const warn = (code: string, message: string): void => call.onEvent?.({ type: 'warning', code, message });
   const paths = [...entries.map((entry) => cleanLayerPath(entry.path)), ...options.basePaths];
-  return entries.map((entry) => planLayer(context, entry, paths, options, call));
+  const lookedAt = Date.now();
+  const found = entries.map((entry): EntryFiles<WalkEntry> => {
+    const path = cleanLayerPath(entry.path);
+    if (ignore.ignores(path)) warn('LAYER_IGNORED', `${entry.role} layer path ${path} is ignored by .kitignore`);
+    const files = filesOf(context, entry, path, excludeFor(path, paths, ignore));
+    if (!files.some(({ type }) => type === 'file')) warn('LAYER_EMPTY', `no files detected in ${entry.role} layer with path ${path}`);
+    return { entry, path, files };
+  });
+  return format.plan(found, { encoding: layerFormat, compression, warn }).map((layer) => toPlan(layer, lookedAt));
 }
 
-function planLayer(
-  context: PackContext,
-  entry: KitfileEntry,
-  paths: readonly string[],
-  options: PlanOptions,
-  call: CallOptions,
-): LayerPlan {
-  const path = cleanLayerPath(entry.path);
-  const warn = (code: string, message: string): void => call.onEvent?.({ type: 'warning', code, message });
-  if (options.ignore.ignores(path)) warn('LAYER_IGNORED', `${entry.role} layer path ${path} is ignored by .kitignore`);
-  const lookedAt = Date.now();
-  const files = filesOf(context, entry, path, excludeFor(path, paths, options.ignore));
-  const own = files.find((file) => file.path === path);
-  const fileCount = files.filter((file) => file.type === 'file').length;
-  if (fileCount === 0) warn('LAYER_EMPTY', `no files detected in ${entry.role} layer with path ${path}`);
-
-  const encoding = encodingOf(entry, own, options, path, warn);
-  const compression = entry.role === 'mcpserver' ? 'none' : options.compression;
-  const isRaw = encoding === 'raw' && own !== undefined;
+function toPlan({ files, encoding, ...layer }: PlannedLayer<WalkEntry>, lookedAt: number): LayerPlan {
+  const [only] = files;
   return {
-    entry,
-    mediaType: options.format.layerMediaType(entry.role, encoding, compression),
-    annotations: options.format.layerAnnotations(entry.role, path, isRaw ? own : undefined),
-    compression,
-    content: isRaw ? rawLayer(own) : tarLayer(files),
-    inputs: { encoding: isRaw ? 'raw' : 'tar', compression, entries: isRaw ? [own] : files },
+    ...layer,
+    content: encoding === 'raw' && only !== undefined ? rawLayer(only) : tarLayer(files),
+    inputs: { encoding, compression: layer.compression, entries: files },
     lookedAt,
-    fileCount,
+    fileCount: files.filter(({ type }) => type === 'file').length,
   };
 }
 
@@ -94,20 +95,6 @@ function excludeFor(path: string, paths: readonly string[], ignore: IgnoreRules)
   const others = new Set(paths.filter((other) => other !== path && isWithin(other, path)));
   const ignored = ignore.hasExceptions ? 'skip' : 'prune';
   return (file) => (others.has(file) ? 'prune' : ignore.ignores(file) ? ignored : 'keep');
-}
-
-function encodingOf(
-  entry: KitfileEntry,
-  own: WalkEntry | undefined,
-  options: PlanOptions,
-  path: string,
-  warn: (code: string, message: string) => void,
-): Encoding {
-  const wanted = entry.role === 'mcpserver' ? 'raw' : options.layerFormat;
-  if (wanted === 'tar' || own?.type === 'file') return wanted;
-  if (entry.role === 'mcpserver') throw new KitError('PATH_UNSUPPORTED', `${path} is not a file: an MCP server is one .mcpb file`);
-  warn('LAYER_NOT_RAW', `${path} is a directory: packed as tar, since a raw layer is one file`);
-  return 'tar';
 }
 
 /**

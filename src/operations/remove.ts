@@ -111,6 +111,8 @@ export async function removeAll(kit: Kit, { force = false }: { force?: boolean }
  */
 export async function removeRemote(kit: Kit, reference: Reference, call: CallOptions = {}): Promise<RemoveResult> {
   const target = await openRemote(kit, reference);
+  // where nothing can be deleted, no tag need be looked at
+  (await kit.registry()).repository(reference.registry ?? '', reference.repository).checkDeletion();
   const result = await forEach(reference, async (one) => await removeOneRemote(target, one, call));
   return { ...result, bytes: 0 };
 }

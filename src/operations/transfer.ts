@@ -3,6 +3,7 @@ import type { CallOptions } from '../events.ts';
 import type { Digest } from '../oci/digest.ts';
 import { formatLocation, type Location } from '../oci/reference.ts';
 import { copy } from '../targets/copy.ts';
+import { type Admit, admitChain, admitted } from './admission.ts';
 import { baseReference, resolveChain } from './base-modelkit.ts';
 import type { Kit } from './kit.ts';
 import { loadArtifact } from './load-artifact.ts';
@@ -64,8 +65,13 @@ function withRepairHint(error: unknown, source: string): unknown {
   });
 }
 
+export interface PullOptions extends CallOptions {
+  /** Asked before anything of an artifact, or of a base ModelKit, is fetched. */
+  readonly admit?: Admit | undefined;
+}
+
 /** Fetches ModelKits from a registry into the store, with the base ModelKits that they name. */
-export async function pull(kit: Kit, source: Location, call: CallOptions = {}): Promise<Transferred[]> {
+export async function pull(kit: Kit, source: Location, call: PullOptions = {}): Promise<Transferred[]> {
   if (source.type !== 'reference') {
     throw new KitError('USAGE', `${formatLocation(source)}: pull takes a reference in a registry`, {
       hint: 'an image layout can be read where it is: `kit unpack`, `kit push`',
@@ -76,7 +82,8 @@ export async function pull(kit: Kit, source: Location, call: CallOptions = {}): 
   return results;
 }
 
-async function pullOne(kit: Kit, location: Location, call: CallOptions): Promise<Transferred[]> {
+async function pullOne(kit: Kit, location: Location, call: PullOptions): Promise<Transferred[]> {
+  if (call.admit !== undefined) await admitChain(kit, location, call.admit, call);
   const first = await transferToStore(kit, location, call);
   const local = await openSource(kit, location, 'local', call);
   // an index, an image: what cannot be read as a model names no base
@@ -87,16 +94,19 @@ async function pullOne(kit: Kit, location: Location, call: CallOptions): Promise
   const chain = await resolveChain(kit, artifact && baseReference(artifact), first.reference, 'local-first', call);
   const results = [first];
   for (const base of chain) {
-    if (!base.source.isLocal) results.push(await transferToStore(kit, { type: 'reference', reference: base.reference }, call));
+    // by now its tag may be another one's
+    if (base.source.isLocal) await call.admit?.(base.source, base.artifact.descriptor, call);
+    else results.push(await transferToStore(kit, { type: 'reference', reference: base.reference }, call));
   }
   return results;
 }
 
-async function transferToStore(kit: Kit, location: Location, call: CallOptions): Promise<Transferred> {
+async function transferToStore(kit: Kit, location: Location, call: PullOptions): Promise<Transferred> {
   const from = await openSource(kit, location, 'remote', call);
+  const reference = call.admit === undefined ? from.reference : await admitted(from, call.admit, call);
   const isDigest = location.type === 'reference' && location.reference.digest !== undefined;
   await using to = await openDestination(kit, isDigest ? withoutDigest(location) : withDefaultTag(location), 'local');
-  const { digest } = await copy(from.target, from.reference, to.target, isDigest ? [] : to.tags, {
+  const { digest } = await copy(from.target, reference, to.target, isDigest ? [] : to.tags, {
     ...call,
     concurrency: kit.concurrency,
     action: 'pull',

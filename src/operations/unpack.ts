@@ -5,6 +5,7 @@ import { safePath } from '../blobs/safe-path.ts';
 import { type Conflict, Staging } from '../blobs/staging.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { Location } from '../oci/reference.ts';
+import { type Admit, admitted } from './admission.ts';
 import { baseReference, resolveChain } from './base-modelkit.ts';
 import { runAll } from '../targets/run-all.ts';
 import { describeChoices, type Filter, matchesLayer, wantsKitfile, wantsLayer } from './filter.ts';
@@ -27,6 +28,8 @@ export interface UnpackArguments {
   readonly maxBytes?: number;
   /** Files of raw layers in local storage become hard links to it, read-only, where that can be done; the others are copied. */
   readonly link?: boolean;
+  /** Asked before anything is written, about the artifact and each base ModelKit whose layers are wanted. */
+  readonly admit?: Admit;
 }
 
 export interface UnpackedLayer {
@@ -55,8 +58,10 @@ export interface UnpackResult {
 export async function unpack(kit: Kit, args: UnpackArguments, call: CallOptions = {}): Promise<UnpackResult> {
   const filters = args.filters ?? [];
   const source = await openSource(kit, args.source, 'local-first', call);
-  const artifact = await loadArtifact(source.target, source.reference, source.name, call);
+  const reference = args.admit === undefined ? source.reference : await admitted(source, args.admit, call);
+  const artifact = await loadArtifact(source.target, reference, source.name, call);
   const { selected, chain } = await selectLayers(kit, source, artifact, filters, call);
+  for (const base of chain) await args.admit?.(base.source, base.artifact.descriptor, call);
   warnOfRemoteDatasets(
     artifact.kitfile?.datasets?.filter(({ name, path = '' }) => wantsLayer(filters, { role: 'dataset', name, path })),
     call,

@@ -1,24 +1,29 @@
-import { isKitError, KitError } from '../errors.ts';
+import { open } from 'node:fs/promises';
+import { asPathError } from '../blobs/path-error.ts';
+import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
-import type { Digest } from '../oci/digest.ts';
+import { type Digest, digestOf } from '../oci/digest.ts';
 import type { Location } from '../oci/reference.ts';
-import { checkSignatures, type SignatureReport, type SignatureSource } from '../signing/check-signatures.ts';
-import { readPublicKey } from '../signing/public-key.ts';
+import { MAX_BUNDLE_BYTES } from '../signing/candidates.ts';
+import { checkSignature, checkSignatures, type SignatureReport } from '../signing/check-signatures.ts';
 import type { SignatureRequirement } from '../signing/requirement.ts';
+import type { Verifier } from '../signing/verifier.ts';
 import { fetchMetadata } from '../targets/manifest-bytes.ts';
-import type { ReadTarget } from '../targets/types.ts';
 import type { Kit } from './kit.ts';
-import { openRemote, openSource, type Source } from './open-location.ts';
+import { openSource, type Source } from './open-location.ts';
+import { hasAccepted, reportsOn } from './signature-reports.ts';
 
 export interface VerifyArguments {
   readonly location: Location;
-  /** PEM file with the public key. */
-  readonly key: string;
+  /** Who must have signed: see `openKeyVerifier`. */
+  readonly verifier: Verifier;
   /** What must be signed along with the digest. */
   readonly annotations?: Readonly<Record<string, string>>;
   /** Default `local-first`: the tag is looked up in the store before the registry. */
   readonly lookup?: 'local-first' | 'remote';
+  /** File with the one sigstore bundle to look at, instead of what lies beside the artifact. */
+  readonly bundle?: string;
 }
 
 export interface VerifyResult {
@@ -31,7 +36,7 @@ export interface VerifyResult {
 }
 
 /**
- * Proves that the holder of a key signed an artifact. Transparency logs are not consulted.
+ * Proves by whom an artifact was signed. With a key, transparency logs are not consulted.
  * @throws KitError SIGNATURE_INVALID when no signature is accepted, and what `findSignatures` throws
  */
 export async function verify(kit: Kit, args: VerifyArguments, call: CallOptions = {}): Promise<VerifyResult> {
@@ -43,23 +48,33 @@ export async function verify(kit: Kit, args: VerifyArguments, call: CallOptions 
 /**
  * Checks every signature of an artifact and reports on each: look at `verified`, or use `verify`. What lies in the store is looked up
  * there first; `pull` leaves signatures in the registry, so that is asked when the store has none that is accepted.
- * @throws KitError REFERENCE_NOT_FOUND | DIGEST_MISMATCH | CONFIG_INVALID (the key) | NETWORK and so on
+ * @throws KitError REFERENCE_NOT_FOUND | DIGEST_MISMATCH | NETWORK and so on
  */
 export async function findSignatures(kit: Kit, args: VerifyArguments, call: CallOptions = {}): Promise<VerifyResult> {
-  const { location, annotations = {}, lookup = 'local-first' } = args;
-  requireOneReference(location);
-  const key = await readPublicKey(args.key);
+  const { location, verifier, annotations = {}, lookup = 'local-first', bundle } = args;
+  requireOneReference(location, 'verify');
   const source = await openSource(kit, location, lookup, call);
   const subject = await source.target.resolve(source.reference, call);
+  if (bundle === undefined) return await findSignaturesOf(kit, source, subject, { verifier, annotations }, call);
+  await fetchMetadata(source.target, subject, call);
+  const bytes = await readBundleFile(bundle);
+  const candidate = { kind: 'bundle', digest: digestOf(bytes), bytes, annotations: {} } as const;
+  const report = await checkSignature(candidate, { verifier, annotations, digest: subject.digest });
+  return { reference: source.name, digest: subject.digest, verified: report.accepted, signatures: [report] };
+}
+
+/** The same for the manifest `subject` of an open source. */
+export async function findSignaturesOf(
+  kit: Kit,
+  source: Source,
+  subject: Descriptor,
+  { verifier, annotations }: Omit<SignatureRequirement, 'digest'>,
+  call: CallOptions,
+): Promise<VerifyResult> {
   // the digest must stand for content that is there and sound
   await fetchMetadata(source.target, subject, call);
-  const requirement: SignatureRequirement = { key, digest: subject.digest, annotations };
-  const signatures = await check(source.target, subject, requirement, call);
-  const registry = hasAccepted(signatures) ? undefined : await alsoRemote(kit, location, source);
-  if (registry !== undefined) {
-    const isNew = (one: SignatureReport) => !signatures.some(({ kind, digest, reason }) => same(one, { kind, digest, reason }));
-    signatures.push(...(await check(registry, subject, requirement, call)).filter(isNew));
-  }
+  const requirement: SignatureRequirement = { verifier, digest: subject.digest, annotations };
+  const signatures = await reportsOn(kit, source, (found) => checkSignatures(found, subject, requirement), call);
   return { reference: source.name, digest: subject.digest, verified: hasAccepted(signatures), signatures };
 }
 
@@ -79,72 +94,34 @@ export function requireVerified({ reference, digest, verified, signatures }: Ver
 }
 
 /** `registry/repository:tag@sha256:...` */
-function nameWithDigest(reference: string, digest: Digest): string {
-  return reference.endsWith(`@${digest}`) ? reference : `${reference}@${digest}`;
+export function nameWithDigest(reference: string, digest: Digest): string {
+  return reference.endsWith(digest) ? reference : `${reference}@${digest}`;
 }
 
-export function describeSignature({ kind, digest }: SignatureReport): string {
+export function describeSignature({ kind, digest }: Pick<SignatureReport, 'kind' | 'digest'>): string {
   return `${kind === 'bundle' ? 'sigstore bundle' : 'cosign signature'} ${digest}`;
 }
 
-export function describeRefusal(signature: SignatureReport): string {
+export function describeRefusal(signature: Pick<SignatureReport, 'kind' | 'digest' | 'reason'>): string {
   return `not accepted: ${describeSignature(signature)} because ${signature.reason ?? 'it is not valid'}`;
 }
 
-// only one could be meant by the answer
-function requireOneReference(location: Location): void {
+/** Only one could be meant by the answer. @throws KitError REFERENCE_INVALID */
+export function requireOneReference(location: Location, verb: string): void {
   if (location.type !== 'reference' || location.reference.tags.length <= 1) return;
   throw new KitError('REFERENCE_INVALID', `${location.reference.repository}:${location.reference.tags.join(',')}: more than one tag`, {
-    hint: 'verify them one at a time',
+    hint: `${verb} them one at a time`,
   });
 }
 
-/** The registry that an artifact in the store comes from. */
-async function alsoRemote(kit: Kit, location: Location, { isLocal }: Source): Promise<ReadTarget | undefined> {
-  if (!isLocal || location.type !== 'reference') return undefined;
-  const { registry } = location.reference;
-  // without a port, `localhost` marks what is only local
-  return registry === undefined || registry === 'localhost' ? undefined : await openRemote(kit, location.reference);
-}
-
-async function check(
-  target: ReadTarget,
-  subject: Descriptor,
-  requirement: SignatureRequirement,
-  call: CallOptions,
-): Promise<SignatureReport[]> {
-  const reports: SignatureReport[] = [];
+async function readBundleFile(path: string): Promise<Buffer> {
   try {
-    for await (const report of checkSignatures(signaturesIn(target, call), subject, requirement)) reports.push(report);
+    await using file = await open(path, 'r');
+    const { size } = await file.stat();
+    if (size > MAX_BUNDLE_BYTES)
+      throw new KitError('LIMIT_EXCEEDED', `${path}: ${size} bytes, the limit for a bundle is ${MAX_BUNDLE_BYTES}`);
+    return await file.readFile();
   } catch (error) {
-    // one that holds is enough: what others attach beyond the limit cannot take it away
-    if (!isKitError(error, 'LIMIT_EXCEEDED') || !hasAccepted(reports)) throw error;
-    call.onEvent?.({ type: 'warning', code: error.code, message: error.message });
+    throw asPathError(error, path);
   }
-  return reports;
-}
-
-function signaturesIn(target: ReadTarget, call: CallOptions): SignatureSource {
-  return {
-    async *referrers(subject) {
-      if (target.can.referrers !== undefined) yield* target.can.referrers(subject, call);
-    },
-    async resolve(tag) {
-      try {
-        return await target.resolve(tag, call);
-      } catch (error) {
-        if (isKitError(error, 'REFERENCE_NOT_FOUND')) return undefined;
-        throw error;
-      }
-    },
-    read: async (blob) => await fetchMetadata(target, blob, call),
-  };
-}
-
-function hasAccepted(reports: readonly SignatureReport[]): boolean {
-  return reports.some(({ accepted }) => accepted);
-}
-
-function same(one: SignatureReport, other: Pick<SignatureReport, 'kind' | 'digest'> & { readonly reason: string | undefined }): boolean {
-  return one.kind === other.kind && one.digest === other.digest && one.reason === other.reason;
 }

@@ -87,7 +87,7 @@ export class Authenticator {
 
   #credential(endpoint: Endpoint): Promise<Credential | undefined> {
     const state = this.#state(endpoint);
-    state.credential ??= findCredential(endpoint.registry, this.#options);
+    state.credential ??= findCredential(endpoint.credentials ?? endpoint.registry, this.#options);
     return state.credential;
   }
 
@@ -125,7 +125,8 @@ export class Authenticator {
   }
 
   #state(endpoint: Endpoint): RegistryState {
-    const key = `${endpoint.registry} ${endpoint.origin}`;
+    // one mirror may stand for several registries, and tell them apart by its headers
+    const key = JSON.stringify([endpoint.registry, endpoint.origin, endpoint.credentials, endpoint.headers]);
     let state = this.#states.get(key);
     if (state === undefined) {
       state = { challenge: undefined, credential: undefined, tokens: new Map() };

@@ -32,8 +32,23 @@ export class BlobParts {
    * @throws KitError BLOB_NOT_FOUND | SIZE_MISMATCH | REGISTRY_ERROR | NETWORK
    */
   async open(range: ByteRange): Promise<Bytes> {
+    // another place can be asked
+    return await this.#open(range, this.context.isMirror !== true);
+  }
+
+  /** The same in one attempt, for those who count themselves. */
+  async reopen(range: ByteRange): Promise<Bytes> {
+    return await this.#open(range, false);
+  }
+
+  async #open(range: ByteRange, isRetried: boolean): Promise<Bytes> {
     const isPart = range.start > 0 || range.end < this.blob.size;
-    const response = await this.#request(isPart ? range : undefined, repositoryUrl(this.context, `blobs/${this.blob.digest}`), this.call);
+    const response = await this.#request(
+      isPart ? range : undefined,
+      repositoryUrl(this.context, `blobs/${this.blob.digest}`),
+      this.call,
+      isRetried,
+    );
     // only another host: what the registry's own origin serves may need its credentials
     this.#storage = response.url.origin === this.context.endpoint.origin ? undefined : response.url;
     try {
@@ -90,7 +105,7 @@ export class BlobParts {
     return response;
   }
 
-  async #request(range: ByteRange | undefined, url: URL, call: CallOptions, isRetried = true): Promise<TransportResponse> {
+  async #request(range: ByteRange | undefined, url: URL, call: CallOptions, isRetried: boolean): Promise<TransportResponse> {
     return await this.context.http.request({
       ...reading(this.context, call),
       method: 'GET',

@@ -11,7 +11,9 @@ export interface RepositoryContext {
   readonly path: string;
   /** As users write it: `docker.io/model`. */
   readonly name: string;
-  /** Upload in chunks of so many bytes; undefined for one request a blob. */
+  /** A mirror: where it does not answer, another place is asked at once. */
+  readonly isMirror?: boolean | undefined;
+  /** Uploads go in chunks of so many bytes; Infinity for one request a blob, undefined for what its size suggests. */
   readonly chunkSize: number | undefined;
 }
 
@@ -32,8 +34,11 @@ export function subjectOf({ name }: RepositoryContext, kind: Subject['kind'], re
 }
 
 /** The fields of a request that only reads. */
-export function reading(context: RepositoryContext, call: CallOptions): Pick<RegistryRequest, 'endpoint' | 'scopes' | 'call'> {
-  return { endpoint: context.endpoint, scopes: [repositoryScope(context, 'pull')], call };
+export function reading(
+  context: RepositoryContext,
+  call: CallOptions,
+): Pick<RegistryRequest, 'endpoint' | 'scopes' | 'call' | 'isRetried'> {
+  return { endpoint: context.endpoint, scopes: [repositoryScope(context, 'pull')], call, isRetried: context.isMirror !== true };
 }
 
 /** The fields of a request that changes the repository. */

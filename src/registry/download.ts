@@ -5,8 +5,8 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import { BlobParts } from './blob-parts.ts';
 import { reading, type RepositoryContext, repositoryUrl, subjectOf } from './context.ts';
 import { RangePlanner } from './range-planner.ts';
-import { MAX_RETRIES, pause } from './retry.ts';
-import { PROGRESS_BYTES, SegmentWindow } from './segment-window.ts';
+import { SegmentWindow } from './segment-window.ts';
+import { Setbacks } from './setbacks.ts';
 import { TransientError } from './transient.ts';
 
 /** HEAD /v2/NAME/blobs/DIGEST */
@@ -130,12 +130,12 @@ class Download {
 /** One connection at a time, and another where it breaks. */
 async function* resumable(parts: BlobParts, { start, end }: ByteRange, first: Bytes): AsyncGenerator<Uint8Array, void, undefined> {
   const { call, context, blob } = parts;
+  const setbacks = new Setbacks({ ...call, sleep: context.http.sleep, id: blob.digest }, start);
   let position = start;
-  let bytes = first;
-  let failures = 0;
-  let failedAt = start;
+  let bytes: Bytes | undefined = first;
   for (;;) {
     try {
+      bytes ??= await parts.reopen({ start: position, end });
       for await (const chunk of bytes) {
         position += chunk.byteLength;
         yield chunk;
@@ -145,12 +145,9 @@ async function* resumable(parts: BlobParts, { start, end }: ByteRange, first: By
       throw parts.cutOff(position, end);
     } catch (error) {
       call.signal?.throwIfAborted();
-      failures = position - failedAt >= PROGRESS_BYTES ? 1 : failures + 1;
-      failedAt = position;
-      if (!(error instanceof TransientError) || failures > MAX_RETRIES) throw error;
-      if (position >= end) return;
-      await pause(failures, error, { ...call, sleep: context.http.sleep, id: blob.digest });
-      bytes = await parts.open({ start: position, end });
+      if (position >= end && error instanceof TransientError) return;
+      await setbacks.endure(error, position);
+      bytes = undefined;
     }
   }
 }

@@ -33,8 +33,16 @@ interface Verdict extends KitErrorOptions {
 }
 
 const MAX_ERROR_BYTES = 64 * 1024;
-/** 408 and 425 never carried out the request; 500 is left out because registries answer it to bad content too. */
-const TRANSIENT: ReadonlySet<number> = new Set([408, 425, 429, 502, 503, 504]);
+/** 408 and 425 never carried out the request; those above 504 are a CDN's about the registry behind it. */
+const TRANSIENT: ReadonlySet<number> = new Set([408, 425, 429, 502, 503, 504, 520, 521, 522, 523, 524]);
+
+/** 500 passes where a storage behind the registry hiccups, but it is also what some answer to a manifest that they do not like. */
+function isTransient(status: number, { method, subject }: FailedExchange): boolean {
+  // its session ended while the bytes were on their way: there are others
+  if (status === 404 && subject.kind === 'upload' && method === 'PUT') return true;
+  if (status === 500) return method === 'GET' || method === 'HEAD' || subject.kind === 'upload';
+  return TRANSIENT.has(status);
+}
 
 /** The error for an answer that the caller has no use for. Reads the body, never more than 64 KiB. */
 export async function registryFailure(exchange: FailedExchange, response: TransportResponse): Promise<KitError> {
@@ -47,7 +55,7 @@ export async function registryFailure(exchange: FailedExchange, response: Transp
   const { code, message, ...options } = judge(meaning, diagnosis, exchange);
   const said = [diagnosis.code, diagnosis.text].filter((part) => part !== '').join(': ');
   const text = `${subject.name}: ${message} (${method} ${redactUrl(url)}: ${status}${said === '' ? '' : ` ${said}`})`;
-  if (!TRANSIENT.has(status)) return new KitError(code, text, options);
+  if (!isTransient(status, exchange)) return new KitError(code, text, options);
   return new TransientError(code, text, { ...options, retryAfterMs: parseRetryAfter(response.header('retry-after')) });
 }
 
@@ -70,8 +78,11 @@ function judge(status: number, { code, text }: Diagnosis, exchange: FailedExchan
   if (code === 'DIGEST_INVALID' && (method === 'PUT' || method === 'PATCH')) {
     return { code: 'DIGEST_MISMATCH', message: 'the registry received content that does not have the digest' };
   }
-  if (status === 413) return { code: 'REGISTRY_ERROR', message: 'too large for the registry, or for a proxy before it' };
-  if (status === 429) return { code: 'REGISTRY_ERROR', message: 'the registry limits the rate of requests', hint: 'wait and try again' };
+  if (status === 413) return tooLarge(endpoint);
+  if (status === 429) {
+    const hint = endpoint.rules.rateHint ?? 'wait and try again';
+    return { code: 'REGISTRY_ERROR', message: 'the registry limits the rate of requests', hint };
+  }
   if (text.includes('HTTP request to an HTTPS server')) {
     return {
       code: 'TLS_FAILED',
@@ -79,7 +90,22 @@ function judge(status: number, { code, text }: Diagnosis, exchange: FailedExchan
       hint: 'use it without `--plain-http` (`--plain-http=false` for localhost)',
     };
   }
-  return { code: 'REGISTRY_ERROR', message: status >= 500 ? 'the registry failed' : 'the registry refused' };
+  if (status < 500) return { code: 'REGISTRY_ERROR', message: 'the registry refused' };
+  return {
+    code: 'REGISTRY_ERROR',
+    message: 'the registry failed',
+    hint: 'try again; if it stays, whoever runs the registry finds why in its log',
+  };
+}
+
+/** By limits that are known of the host, where they are. */
+function tooLarge({ registry, rules }: Endpoint): Verdict {
+  const { maxLayerBytes, service } = rules;
+  const hint =
+    maxLayerBytes === undefined
+      ? `raise the limit of the body size at ${registry} or its proxy (nginx: \`client_max_body_size 0\`)`
+      : `${service} takes layers of up to ${(maxLayerBytes / 1e9).toFixed(1)} GB: split the file into shards, or use another registry`;
+  return { code: 'REGISTRY_ERROR', message: 'too large for the registry, or for a proxy before it', hint };
 }
 
 function unauthorized({ endpoint, isAuthenticated }: FailedExchange): Verdict {

@@ -32,7 +32,7 @@ export interface PlainResponse {
 
 export interface GetPoolOptions {
   readonly timeouts: ConnectionTimeouts;
-  readonly tls: () => Promise<TlsSettings>;
+  readonly tls: (url: URL) => Promise<TlsSettings>;
 }
 
 /** Kept connections to any number of origins, for GET requests that are answered in the plain way. */
@@ -75,7 +75,7 @@ export class GetPool {
 
   async #connect(url: URL): Promise<GetConnection> {
     const isSecure = url.protocol === 'https:';
-    const tls = isSecure ? await this.#options.tls() : undefined;
+    const tls = isSecure ? await this.#options.tls(url) : undefined;
     const connection = new GetConnection({
       open: (onread) => openSocket(url, onread, tls),
       readyEvent: isSecure ? 'secureConnect' : 'connect',

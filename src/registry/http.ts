@@ -4,12 +4,14 @@ import type { CallOptions } from '../events.ts';
 import { Authenticator, type Authorization } from './auth.ts';
 import type { Endpoint } from './endpoint.ts';
 import { type FailedExchange, registryFailure, type Subject } from './failure.ts';
+import { leadsInside } from './location.ts';
 import type { NetworkOptions, Sleep } from './options.ts';
 import { RangeBudget } from './range-budget.ts';
 import { RANGE_LIMITS } from './range-planner.ts';
 import { redactUrl } from './redact.ts';
 import { timerSleep, withRetry } from './retry.ts';
 import { type Method, Transport, type TransportResponse } from './transport.ts';
+import { UploadRecords } from './upload-records.ts';
 
 export interface RegistryRequest {
   readonly endpoint: Endpoint;
@@ -39,12 +41,14 @@ export class RegistryHttp {
   readonly sleep: Sleep;
   /** What all blobs that this client reads share. */
   readonly rangeBudget: RangeBudget;
+  readonly uploads: UploadRecords;
   readonly #transport: Transport;
   readonly #authenticator: Authenticator;
 
   constructor(options: NetworkOptions) {
     this.sleep = options.sleep ?? timerSleep;
     this.rangeBudget = new RangeBudget({ ...RANGE_LIMITS, ...options.ranges });
+    this.uploads = new UploadRecords(options.home);
     this.#transport = new Transport(options);
     this.#authenticator = new Authenticator(this.#transport, options);
   }
@@ -94,7 +98,11 @@ export class RegistryHttp {
       const response = await this.#transport.send({
         method,
         url,
-        headers: { ...request.headers, ...(isTrusted && authorization !== undefined ? { authorization: authorization.header } : {}) },
+        headers: {
+          ...request.headers,
+          ...(isTrusted ? endpoint.headers : {}),
+          ...(isTrusted && authorization !== undefined ? { authorization: authorization.header } : {}),
+        },
         body: request.body?.(),
         signal: call.signal,
         isPatient: request.isPatient,
@@ -127,6 +135,7 @@ function nextHop(request: RegistryRequest, from: URL, response: TransportRespons
     throw refuse('a redirect would drop the request body');
   if (from.protocol === 'https:' && url.protocol === 'http:')
     throw refuse(`a redirect from https to http (${redactUrl(url)}) is not followed`);
+  if (leadsInside(url, request.endpoint)) throw refuse(`a redirect to a private address (${redactUrl(url)}) is not followed`);
   url.username = '';
   url.password = '';
   url.hash = '';

@@ -21,11 +21,16 @@ export function uploadLocation(location: string | undefined, requested: URL, end
       'the registry or a proxy before it has a wrong external URL',
     );
   }
-  if (url.origin !== endpoint.origin && isPrivateHost(url.hostname) && !isPrivateHost(endpoint.hostname)) {
+  if (leadsInside(url, endpoint)) {
     throw refused(endpoint, `names an upload location on a private address (${redactUrl(url)})`);
   }
   url.hash = '';
   return url;
+}
+
+/** True where a public registry names a private address: it has no business with what this machine alone can reach. */
+export function leadsInside(url: URL, endpoint: Endpoint): boolean {
+  return url.origin !== endpoint.origin && isPrivateHost(url.hostname) && !isPrivateHost(endpoint.hostname);
 }
 
 /** Appends as text: rewriting the query would break signed URLs. */

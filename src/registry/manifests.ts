@@ -14,6 +14,14 @@ export interface FetchedManifest {
   readonly descriptor: Descriptor;
   /** As sent: its digest is the descriptor's. */
   readonly bytes: Uint8Array;
+  /** The ETag, where the registry gives one: what a conditional PUT may name. */
+  readonly etag: string | undefined;
+}
+
+/** A manifest on its way to a registry. */
+export interface OutgoingManifest {
+  readonly mediaType: string;
+  readonly bytes: Uint8Array;
 }
 
 const ACCEPT = [MEDIA_TYPE.imageManifest, MEDIA_TYPE.imageIndex, MEDIA_TYPE.dockerManifest, MEDIA_TYPE.dockerManifestList].join(', ');
@@ -34,7 +42,7 @@ export async function fetchManifest(context: RepositoryContext, reference: strin
   for (const digest of [expected, announced]) if (digest !== undefined) checkDigest(bytes, digest, name);
   const digest = expected ?? digestOf(bytes);
   const mediaType = contentType(response) ?? sniffManifestType(bytes, name);
-  return { descriptor: { mediaType, digest, size: bytes.byteLength }, bytes };
+  return { descriptor: { mediaType, digest, size: bytes.byteLength }, bytes, etag: response.header('etag') };
 }
 
 /**
@@ -74,26 +82,59 @@ export async function hasManifest(context: RepositoryContext, digest: Digest, ca
   return response.status === 200;
 }
 
-/** PUT /v2/NAME/manifests/REFERENCE @throws KitError BLOB_NOT_FOUND when the registry lacks what the manifest names */
+/**
+ * PUT /v2/NAME/manifests/REFERENCE. Returns the subject that the registry has taken note of (OCI-Subject), if any.
+ * @throws KitError BLOB_NOT_FOUND when the registry lacks what the manifest names
+ */
 export async function putManifest(
   context: RepositoryContext,
   reference: string,
-  mediaType: string,
-  bytes: Uint8Array,
+  manifest: OutgoingManifest,
   call: CallOptions,
-): Promise<void> {
+): Promise<string | undefined> {
+  const response = await sendManifest(context, reference, manifest, { accept: [200, 201, 202], call });
+  return response.header('oci-subject');
+}
+
+/**
+ * The same, sent once and no more: whoever replaces what he has read must read again before he repeats it.
+ * `etag` makes it conditional. False when the registry says that something else stands there by now.
+ */
+export async function replaceManifest(
+  context: RepositoryContext,
+  reference: string,
+  manifest: OutgoingManifest,
+  { etag, call }: { readonly etag: string | undefined; readonly call: CallOptions },
+): Promise<boolean> {
+  const headers = etag === undefined ? {} : { 'if-match': etag };
+  const once = { accept: [200, 201, 202, ...(etag === undefined ? [] : [412])], headers, isRetried: false, call };
+  return (await sendManifest(context, reference, manifest, once)).status !== 412;
+}
+
+interface SendOptions extends Pick<RegistryRequest, 'accept' | 'headers' | 'isRetried'> {
+  readonly call: CallOptions;
+}
+
+async function sendManifest(
+  context: RepositoryContext,
+  reference: string,
+  { mediaType, bytes }: OutgoingManifest,
+  { call, headers, ...options }: SendOptions,
+): Promise<TransportResponse> {
   const request = manifestRequest(context, 'PUT', reference, call);
   const response = await context.http.request({
     ...request,
     ...writing(context, call),
-    headers: { 'content-type': mediaType, 'content-length': String(bytes.byteLength) },
+    ...options,
+    headers: { 'content-type': mediaType, 'content-length': String(bytes.byteLength), ...headers },
     body: () => bytes,
-    accept: [200, 201, 202],
   });
   await response.discard();
+  if (response.status === 412) return response;
   // a registry that rewrites manifests would leave a tag on content that nobody has signed
   const stored = announcedDigest(response, request.subject.name);
   if (stored !== undefined) checkDigest(bytes, stored, request.subject.name);
+  return response;
 }
 
 /** DELETE of a manifest by digest, and with it of its tags. @throws KitError UNSUPPORTED | REFERENCE_NOT_FOUND */
@@ -103,7 +144,8 @@ export async function deleteManifest(context: RepositoryContext, digest: Digest,
   } catch (cause) {
     if (!(cause instanceof KitError) || cause.code !== 'UNSUPPORTED') throw cause;
     throw new KitError('UNSUPPORTED', `Removing models is unsupported by registry ${context.endpoint.registry}`, {
-      hint: 'the registry has to be set up to allow deletion, or offers it only in its own interface',
+      hint:
+        context.endpoint.rules.deletionHint ?? 'the registry has to be set up to allow deletion, or offers it only in its own interface',
       cause,
     });
   }

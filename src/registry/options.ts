@@ -1,5 +1,7 @@
 import type { Credential } from './credential.ts';
+import type { MirrorTable } from './mirrors.ts';
 import type { RangeLimits } from './range-planner.ts';
+import type { RegistrySettings } from './settings.ts';
 
 /** Waits `ms` milliseconds; rejects with the signal's reason when it aborts. */
 export type Sleep = (ms: number, signal?: AbortSignal) => Promise<void>;
@@ -24,6 +26,10 @@ export interface NetworkOptions {
   readonly home?: string | undefined;
   /** Credentials by registry host; they win over every file and helper. */
   readonly credentials?: Readonly<Record<string, Credential>> | undefined;
+  /** What is configured for single registries; what this record says of all of them comes first. */
+  readonly registries?: readonly RegistrySettings[] | undefined;
+  /** Where repositories are read besides their own registry; of equal prefixes the first counts. */
+  readonly mirrors?: readonly MirrorTable[] | undefined;
   /** Bytes of an upload chunk by registry host. Hosts not named here take a blob in one request. */
   readonly chunkSizes?: Readonly<Record<string, number>> | undefined;
   /** How retries wait; tests pass one that does not. */
@@ -32,6 +38,8 @@ export interface NetworkOptions {
   readonly bodyReader?: 'socket' | 'undici' | undefined;
   /** How long an answer or its next byte may take, in milliseconds. */
   readonly stallTimeoutMs?: number | undefined;
+  /** Bytes per second that a connection has to carry, on average over that time, in either direction. */
+  readonly minRate?: number | undefined;
   /** When and how one blob is read over several connections; what is not given stays as it is. */
   readonly ranges?: Partial<RangeLimits> | undefined;
 }

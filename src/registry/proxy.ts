@@ -2,14 +2,19 @@ import { BlockList, isIP } from 'node:net';
 import { KitError } from '../errors.ts';
 import { isLoopbackHost } from './address.ts';
 import type { NetworkOptions } from './options.ts';
+import { settingsForUrl } from './settings.ts';
 
 /**
- * The proxy for `url`, or undefined to go straight there. The rules are those of Go's `ProxyFromEnvironment`, which the
+ * The proxy for `url`, or undefined to go straight there: what the command line says, then what is configured for the host, then the
+ * environment. Its rules are those of Go's `ProxyFromEnvironment`, which the
  * field's tools share: loopback hosts are never proxied, NO_PROXY takes names, `.suffix`, `*`, addresses, CIDR and ports.
  * @throws KitError CONFIG_INVALID when the proxy is not an http(s) URL
  */
-export function proxyFor(url: URL, options: Pick<NetworkOptions, 'proxy' | 'env'>): URL | undefined {
+export function proxyFor(url: URL, options: Pick<NetworkOptions, 'proxy' | 'env' | 'registries'>): URL | undefined {
   if (options.proxy !== undefined && options.proxy !== '') return parseProxy(options.proxy, '--proxy');
+  const configured = settingsForUrl(options.registries, url);
+  if (configured?.proxy === 'none') return undefined;
+  if (configured?.proxy !== undefined) return parseProxy(configured.proxy, `the proxy of \`${configured.host}\` in the configuration`);
   const { env = {} } = options;
   const name = url.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY';
   const value = env[name] || env[name.toLowerCase()];

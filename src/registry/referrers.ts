@@ -15,19 +15,42 @@ const MAX_PAGES = 1000;
 /** What registries without the API answer; the distribution spec names only 404. */
 const UNSUPPORTED: readonly number[] = [400, 404, 405, 406, 501];
 
+export interface ReferrersQuery {
+  /** Only referrers of this type: asked of the registry, and sifted here, as it need not heed it. */
+  readonly artifactType?: string | undefined;
+}
+
 /**
- * GET /v2/NAME/referrers/DIGEST, page after page; without that API the index under the fallback tag. Neither is verified: what is
- * listed counts for no more than its own content says.
+ * GET /v2/NAME/referrers/DIGEST, page after page; without that API the index under the fallback tag. Where the API is there the tag is
+ * not looked at: a registry has to list what was pushed before it had the API. Neither is verified: what is listed counts for no more
+ * than its own content says.
  * @throws KitError REGISTRY_ERROR when the answer is no list or does not end
  */
 export async function* listReferrers(
   context: RepositoryContext,
   subject: Digest,
+  { artifactType, ...call }: ReferrersQuery & CallOptions,
+): AsyncGenerator<Descriptor, void, undefined> {
+  const url = repositoryUrl(context, `referrers/${subject}`);
+  if (artifactType !== undefined) url.searchParams.set('artifactType', artifactType);
+  for await (const referrer of allReferrers(context, subject, url, call)) {
+    if (artifactType === undefined || referrer.artifactType === artifactType) yield referrer;
+  }
+}
+
+async function* allReferrers(
+  context: RepositoryContext,
+  subject: Digest,
+  start: URL,
   call: CallOptions,
 ): AsyncGenerator<Descriptor, void, undefined> {
+  if (context.endpoint.rules.referrers === 'tag') {
+    yield* fallbackReferrers(context, subject, call);
+    return;
+  }
   const { name } = subjectOf(context, 'manifest', subject);
   const visited = new Set<string>();
-  let url: URL | undefined = repositoryUrl(context, `referrers/${subject}`);
+  let url: URL | undefined = start;
   while (url !== undefined) {
     if (visited.has(url.href) || visited.size >= MAX_PAGES) {
       throw new KitError('REGISTRY_ERROR', `${name}: the registry's list of referrers does not end`);

@@ -2,12 +2,9 @@ import type { CallOptions } from '../events.ts';
 import type { BlobParts } from './blob-parts.ts';
 import type { RangeBudget } from './range-budget.ts';
 import type { RangePlanner } from './range-planner.ts';
-import { MAX_RETRIES, pause } from './retry.ts';
 import { Segment } from './segment.ts';
+import { Setbacks } from './setbacks.ts';
 import { TransientError } from './transient.ts';
-
-/** Failures further apart than this are counted anew: a large blob may meet many on its way. */
-export const PROGRESS_BYTES = 1024 * 1024;
 
 export interface WindowOptions {
   readonly parts: BlobParts;
@@ -105,17 +102,12 @@ export class SegmentWindow {
 
   /** Never rejects: the segment tells its reader. */
   async #pump(segment: Segment): Promise<void> {
-    let failures = 0;
-    let failedAt = segment.range.start;
+    const { context, blob } = this.#options.parts;
+    const setbacks = new Setbacks({ ...this.#call, sleep: context.http.sleep, id: blob.digest }, segment.range.start);
     try {
       while (segment.arrived < segment.range.end) {
         const error = await this.#attempt(segment);
-        if (error === undefined) continue;
-        failures = segment.arrived - failedAt >= PROGRESS_BYTES ? 1 : failures + 1;
-        failedAt = segment.arrived;
-        if (failures > MAX_RETRIES) throw error;
-        const { context, blob } = this.#options.parts;
-        await pause(failures, error, { ...this.#call, sleep: context.http.sleep, id: blob.digest });
+        if (error !== undefined) await setbacks.endure(error, segment.arrived);
       }
       segment.finish();
     } catch (error) {

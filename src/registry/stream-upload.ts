@@ -3,15 +3,25 @@ import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { StreamDigester } from '../oci/stream-digester.ts';
+import { chunkSizeFor } from './chunk-size.ts';
 import type { RepositoryContext } from './context.ts';
 import { hasBlob } from './download.ts';
 import { exactly } from './exactly.ts';
 import { uploadLocation } from './location.ts';
 import { releaseSent } from './release-sent.ts';
-import { MAX_RETRIES, pause } from './retry.ts';
+import { Setbacks } from './setbacks.ts';
 import { TransientError } from './transient.ts';
 import type { TransportResponse } from './transport.ts';
-import { cancelUpload, finishUpload, receivedBytes, startUpload, uploading, type UploadSession } from './upload-session.ts';
+import {
+  askUpload,
+  cancelUpload,
+  finishUpload,
+  PATCH_REFUSALS,
+  receivedBytes,
+  startUpload,
+  uploading,
+  type UploadSession,
+} from './upload-session.ts';
 
 /** A blob whose digest is not known before its bytes went by. */
 export interface UnhashedUpload {
@@ -20,35 +30,28 @@ export interface UnhashedUpload {
   readonly call: CallOptions;
 }
 
-/** Failures further apart than this are counted anew: a large blob may meet many on its way. */
-const PROGRESS_BYTES = 1024 * 1024;
-/** What registries and proxies answer to a body that is too large, has no length, or comes in a way they do not take. */
-const REFUSALS: ReadonlySet<number> = new Set([400, 405, 411, 413, 501]);
+/** Answers that say: not in this way. */
+const REFUSALS: ReadonlySet<number> = new Set([...PATCH_REFUSALS, 413]);
 
 /**
- * Uploads a blob in one pass: POST, one PATCH with all of it while the digest is computed, PUT with the digest.
+ * Uploads a blob in one pass: POST, PATCH with all of it (a large one in parts) while the digest is computed, PUT with the digest.
  * What breaks goes on where the registry says it is, if the source has a known size and so can be opened there; else it starts over.
  * Undefined when the registry, or a proxy before it, does not take a blob in this way: nothing was stored then.
  * @throws KitError SIZE_MISMATCH when the source has another size, DIGEST_MISMATCH, DENIED, UNAUTHORIZED, REGISTRY_ERROR, NETWORK;
  * what the source throws
  */
 export async function uploadUnhashed(context: RepositoryContext, upload: UnhashedUpload): Promise<Descriptor | undefined> {
-  if (context.chunkSize !== undefined) return undefined;
+  // a stream of unknown length is one request
+  if (upload.source.size === undefined && Number.isFinite(context.chunkSize)) return undefined;
   const stream = new StreamUpload(context, upload);
-  const retry = { ...upload.call, sleep: context.http.sleep, id: context.name };
-  let failures = 0;
-  let failedAt = 0;
+  const setbacks = new Setbacks({ ...upload.call, sleep: context.http.sleep, id: context.name });
   try {
     for (;;) {
-      retry.signal?.throwIfAborted();
+      upload.call.signal?.throwIfAborted();
       try {
         return await stream.attempt();
       } catch (error) {
-        retry.signal?.throwIfAborted();
-        failures = stream.offset - failedAt >= PROGRESS_BYTES ? 1 : failures + 1;
-        failedAt = stream.offset;
-        if (!(error instanceof TransientError) || failures > MAX_RETRIES) throw error;
-        await pause(failures, error, retry);
+        await setbacks.endure(error, stream.offset);
       }
     }
   } finally {
@@ -75,10 +78,13 @@ class StreamUpload {
   #blob: Descriptor | undefined;
   /** Counts bodies: one that was given up must not be hashed any further. */
   #bodies = 0;
+  /** Bytes of one PATCH: Infinity for all of them. */
+  #partBytes: number;
 
   constructor(context: RepositoryContext, upload: UnhashedUpload) {
     this.#context = context;
     this.#upload = upload;
+    this.#partBytes = chunkSizeFor(context, upload.source.size ?? 0);
   }
 
   /** Undefined when the registry refuses to be streamed to. */
@@ -105,8 +111,10 @@ class StreamUpload {
 
   async #begin(): Promise<UploadSession> {
     await this.#cancel();
-    this.#session = await startUpload(this.#context, this.#upload, false);
-    return this.#session;
+    const session = await startUpload(this.#context, this.#upload, false);
+    this.#session = session;
+    this.#partBytes = Math.max(this.#partBytes, session.minimumChunk);
+    return session;
   }
 
   /** Asks how much of a broken upload has arrived. Undefined when it cannot go on from there. */
@@ -114,13 +122,7 @@ class StreamUpload {
     const session = this.#session;
     const size = this.#upload.source.size;
     if (session === undefined || size === undefined || this.#progress === undefined) return undefined;
-    const response = await this.#context.http.request({
-      ...uploading(this.#context, this.#upload),
-      method: 'GET',
-      url: session.location,
-      accept: [200, 202, 204, 400, 404, 405, 416],
-    });
-    await response.discard();
+    const response = await askUpload(this.#context, this.#upload, session);
     if (response.status >= 400) return undefined;
     const received = this.#acknowledged(session, response);
     // `0-0` stands for no byte as well as for one
@@ -129,12 +131,21 @@ class StreamUpload {
     return session;
   }
 
-  /** The bytes from the acknowledged offset on, as one PATCH. False when it is refused as such. */
+  /** The bytes from the acknowledged offset on. False when the first request is refused as such. */
   async #send(session: UploadSession): Promise<boolean> {
     const { size } = this.#upload.source;
+    if (size === undefined) return await this.#sendPart(session, undefined);
+    while (this.offset < size) {
+      if (!(await this.#sendPart(session, Math.min(size, this.offset + this.#partBytes)))) return false;
+    }
+    return true;
+  }
+
+  /** One PATCH, up to `end`. */
+  async #sendPart(session: UploadSession, end: number | undefined): Promise<boolean> {
+    const { size } = this.#upload.source;
     const start = this.offset;
-    if (start === size) return true;
-    const length = size === undefined ? undefined : size - start;
+    const length = end === undefined ? undefined : end - start;
     const response = await this.#context.http.request({
       ...uploading(this.#context, this.#upload),
       method: 'PATCH',
@@ -144,29 +155,31 @@ class StreamUpload {
         // without a length it goes as `transfer-encoding: chunked`
         ...(length === undefined ? {} : { 'content-length': String(length) }),
         // whole streams go without: some registries take a range for the sign of small chunks
-        ...(start === 0 || size === undefined ? {} : { 'content-range': `${start}-${size - 1}` }),
+        ...(end === undefined || length === size ? {} : { 'content-range': `${start}-${end - 1}` }),
       },
-      body: () => releaseSent(this.#hashed(start, length)),
+      body: () => releaseSent(this.#hashed(start, end)),
       // 201 is what ECR answers to a chunk
       accept: [201, 202, 204, 404, 416, ...REFUSALS],
       isPatient: true,
     });
     await response.discard();
     const { status } = response;
+    if (start > 0 && REFUSALS.has(status)) this.#partBytes = Number.POSITIVE_INFINITY;
     if (status === 404 || (start > 0 && REFUSALS.has(status))) throw this.#lost();
     if (REFUSALS.has(status)) return false;
     const position = this.#progress?.position ?? 0;
     const received = status === 416 ? start : (this.#acknowledged(session, response) ?? position);
     this.offset = received <= 1 && position <= 1 ? position : received;
-    if (this.offset < position) {
+    if (this.offset < position || (end !== undefined && this.offset <= start)) {
       throw new TransientError('REGISTRY_ERROR', `${this.#context.name}: the registry took ${this.offset} of ${position} bytes`);
     }
     return true;
   }
 
   /** A request body that is hashed on its way, but for what was hashed before. */
-  async *#hashed(start: number, length: number | undefined): AsyncGenerator<Uint8Array, void, undefined> {
+  async *#hashed(start: number, end: number | undefined): AsyncGenerator<Uint8Array, void, undefined> {
     const { source, call } = this.#upload;
+    const length = end === undefined ? undefined : end - start;
     const body = (this.#bodies += 1);
     await this.#progress?.updated.catch(() => undefined);
     if (this.#bodies !== body) return;
@@ -174,7 +187,7 @@ class StreamUpload {
     if (start === 0 || this.#progress === undefined) this.#restart();
     const progress = this.#progress;
     if (progress === undefined) return;
-    const range = start === 0 || length === undefined ? undefined : { start, end: start + length };
+    const range = end === undefined || length === source.size ? undefined : { start, end };
     let position = start;
     for await (const chunk of this.#sized(source.open(range, call.signal), length)) {
       // the request has ended, another one may be hashing

@@ -5,6 +5,7 @@ import type { Challenge } from './challenge.ts';
 import type { Credential } from './credential.ts';
 import type { Endpoint } from './endpoint.ts';
 import { registryFailure } from './failure.ts';
+import { leadsInside } from './location.ts';
 import { redactUrl } from './redact.ts';
 import type { Transport, TransportRequest } from './transport.ts';
 
@@ -64,6 +65,12 @@ function realmOf({ endpoint, challenge }: TokenRequest): URL {
     throw new KitError('REGISTRY_ERROR', `${endpoint.registry}: the registry names a token service without TLS (${redactUrl(realm)})`, {
       hint: 'credentials are not sent there; the registry has to be set up with an https token service',
     });
+  }
+  if (leadsInside(realm, endpoint)) {
+    throw new KitError(
+      'REGISTRY_ERROR',
+      `${endpoint.registry}: the registry names a token service on a private address (${redactUrl(realm)})`,
+    );
   }
   return realm;
 }

@@ -24,6 +24,8 @@ export interface UploadSession {
 }
 
 const CANCEL_TIMEOUT_MS = 5000;
+/** What registries and proxies answer to a PATCH that they do not take: with a body of no length, with a range, or at all. */
+export const PATCH_REFUSALS: readonly number[] = [400, 405, 411, 501];
 
 /** What the requests of an upload are about: the digest is not known before the bytes went by. */
 interface UploadSubject {
@@ -57,6 +59,23 @@ export async function startUpload(context: RepositoryContext, upload: UploadSubj
     location: uploadLocation(response.header('location'), url, context.endpoint),
     minimumChunk: Number.isSafeInteger(minimum) && minimum > 0 ? minimum : 0,
   };
+}
+
+/** GET of the Location: the answer tells what has arrived, or with 4xx that there is no such session (any more). */
+export async function askUpload(
+  context: RepositoryContext,
+  upload: UploadSubject,
+  { location }: Pick<UploadSession, 'location'>,
+): Promise<TransportResponse> {
+  const response = await context.http.request({
+    ...uploading(context, upload),
+    method: 'GET',
+    url: location,
+    // of a Location that is signed the signature may have run out
+    accept: [200, 202, 204, 400, 401, 403, 404, 405, 410, 416],
+  });
+  await response.discard();
+  return response;
 }
 
 /** Tells the registry to forget the session. Best effort: what failed before is the error that counts. */

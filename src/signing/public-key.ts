@@ -1,58 +1,26 @@
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
-import { open } from 'node:fs/promises';
 import { KitError } from '../errors.ts';
+import { type Environment, pemLabels, readKeyText } from './key-file.ts';
+import { hashesOf, keyIdOf } from './key-type.ts';
 
-/** A key that signatures are checked with. Signers known by a certificate will stand beside it. */
+/** A key that signatures are checked with. */
 export interface PublicKey {
   /** How messages name it: the path of its file. */
   readonly name: string;
+  /** See Signatory. */
+  readonly keyId: string;
   /** True when `signature` is one over `data` by this key. A malformed signature is none. */
   verifies(data: Uint8Array, signature: Uint8Array): boolean;
 }
 
-const MAX_KEY_BYTES = 64 * 1024;
-const MIN_RSA_BITS = 2048;
-/** Cosign verifies with SHA-256 whatever the curve, but its signer takes the hash of the curve's own size. */
-const HASHES_BY_CURVE: Readonly<Record<string, readonly string[]>> = {
-  prime256v1: ['sha256'],
-  secp384r1: ['sha384', 'sha256'],
-  secp521r1: ['sha512', 'sha256'],
-};
-
-/** A PEM file with one public key. @throws KitError PATH_NOT_FOUND | PATH_UNREADABLE | CONFIG_INVALID */
-export async function readPublicKey(file: string): Promise<PublicKey> {
-  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(file)) {
-    throw new KitError('UNSUPPORTED', `${file}: only files are read as public keys`, {
-      hint: 'export the public key as PEM and give the path of that file',
-    });
-  }
-  return parsePublicKey(await readText(file), file);
-}
-
-async function readText(file: string): Promise<string> {
-  const bytes = Buffer.alloc(MAX_KEY_BYTES + 1);
-  let length = 0;
-  try {
-    await using handle = await open(file, 'r');
-    // a pipe gives less than was asked for, and has no size
-    for (let read = 1; read > 0 && length < bytes.length; length += read) {
-      ({ bytesRead: read } = await handle.read(bytes, length, bytes.length - length, null));
-    }
-  } catch (cause) {
-    const isMissing = ['ENOENT', 'ENOTDIR'].includes((cause as NodeJS.ErrnoException).code ?? '');
-    if (isMissing) throw new KitError('PATH_NOT_FOUND', `there is no key file ${file}`, { hint: 'check the path after `--key`', cause });
-    throw new KitError('PATH_UNREADABLE', `the key file ${file} cannot be read`, {
-      hint: 'it must be a PEM file that you may read',
-      cause,
-    });
-  }
-  if (length > MAX_KEY_BYTES) throw invalid(file, `it has more than ${MAX_KEY_BYTES} bytes`);
-  return bytes.toString('latin1', 0, length);
+/** A PEM file (or `env://NAME`) with one public key. @throws KitError PATH_NOT_FOUND | PATH_UNREADABLE | CONFIG_INVALID | UNSUPPORTED */
+export async function readPublicKey(name: string, env: Environment = process.env): Promise<PublicKey> {
+  return parsePublicKey(await readKeyText(name, env), name);
 }
 
 /** `name` goes into messages. @throws KitError CONFIG_INVALID */
 export function parsePublicKey(pem: string, name: string): PublicKey {
-  const labels = [...pem.matchAll(/^-----BEGIN ([A-Z0-9 ]+)-----\s*$/gm)].map(([, label]) => label ?? '');
+  const labels = pemLabels(pem);
   // node:crypto would quietly take the public half
   if (labels.some((label) => label.endsWith('PRIVATE KEY'))) throw privateKey(name);
   const [label, ...others] = labels;
@@ -65,8 +33,13 @@ export function parsePublicKey(pem: string, name: string): PublicKey {
   } catch (cause) {
     throw invalid(name, 'its PEM block holds no key', cause);
   }
-  const hashes = hashesFor(key, name);
-  return { name, verifies: (data, signature) => hashes.some((hash) => isSignature({ hash, data, key, signature })) };
+  const hashes = hashesOf(key);
+  if (typeof hashes === 'string') throw invalid(name, hashes);
+  return {
+    name,
+    keyId: keyIdOf(key),
+    verifies: (data, signature) => hashes.some((hash) => isSignature({ hash, data, key, signature })),
+  };
 }
 
 interface Signed {
@@ -83,26 +56,6 @@ function isSignature({ hash, data, key, signature }: Signed): boolean {
   } catch {
     // OpenSSL refuses some malformed signatures with an error
     return false;
-  }
-}
-
-function hashesFor(key: KeyObject, name: string): readonly (string | null)[] {
-  const { namedCurve, modulusLength } = key.asymmetricKeyDetails ?? {};
-  switch (key.asymmetricKeyType) {
-    case 'ed25519':
-      return [null];
-    case 'ec': {
-      const hashes = HASHES_BY_CURVE[namedCurve ?? ''];
-      if (hashes === undefined) throw invalid(name, `keys on the curve ${namedCurve ?? 'without a name'} are not supported`);
-      return hashes;
-    }
-    case 'rsa':
-      if (modulusLength === undefined || modulusLength < MIN_RSA_BITS) {
-        throw invalid(name, `an RSA key of ${modulusLength ?? 0} bits is too weak, ${MIN_RSA_BITS} is the least`);
-      }
-      return ['sha256'];
-    default:
-      throw invalid(name, `keys of type ${key.asymmetricKeyType ?? 'unknown'} are not supported`);
   }
 }
 

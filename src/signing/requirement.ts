@@ -1,18 +1,23 @@
 import { KitError } from '../errors.ts';
 import type { Digest } from '../oci/digest.ts';
 import { plainText } from '../registry/redact.ts';
-import type { PublicKey } from './public-key.ts';
+import type { Verifier } from './verifier.ts';
 
-/**
- * What a signature must prove to be accepted: signed by `key`, about `digest`, with `annotations`. Identities of keyless signers,
- * log proofs and the predicate types of attestations are to join here.
- */
+/** What a signature must prove to be accepted: by whom it is, about what, with which annotations. */
 export interface SignatureRequirement {
-  readonly key: PublicKey;
+  readonly verifier: Verifier;
   /** Of the manifest. */
   readonly digest: Digest;
   /** Each must be signed along with the digest; others may be there too. */
   readonly annotations: Readonly<Record<string, string>>;
+}
+
+/** What an attestation must prove. */
+export interface AttestationRequirement {
+  readonly verifier: Verifier;
+  /** Of the manifest. */
+  readonly digest: Digest;
+  readonly predicateType: string;
 }
 
 /** Why one signature is not accepted. `why` follows the word "because"; text of others in it is made harmless. */
@@ -20,12 +25,10 @@ export function notAccepted(why: string, cause?: unknown): KitError {
   return new KitError('SIGNATURE_INVALID', plainText(why), { cause });
 }
 
-/** @throws KitError SIGNATURE_INVALID */
-export function requireSignature(data: Uint8Array, signature: string, { key }: SignatureRequirement): void {
-  if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(signature)) throw notAccepted('its signature is not base64');
-  if (!key.verifies(data, Buffer.from(signature, 'base64'))) {
-    throw notAccepted(`it was changed after signing, or is not by the key ${key.name}`);
-  }
+/** The bytes of a signature in base64. @throws KitError SIGNATURE_INVALID */
+export function decodeSignature(text: string): Buffer {
+  if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(text)) throw notAccepted('its signature is not base64');
+  return Buffer.from(text, 'base64');
 }
 
 /** `signed` is what the signature says, of any shape. @throws KitError SIGNATURE_INVALID */

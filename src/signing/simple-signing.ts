@@ -1,11 +1,13 @@
 import * as z from 'zod';
 import type { Annotations } from '../oci/descriptor.ts';
-import { type Digest, digestAlgorithm, digestHex } from '../oci/digest.ts';
+import type { Digest } from '../oci/digest.ts';
+import type { VerificationMaterial } from './material.ts';
 import { parseJson } from './parse-json.ts';
-import { notAccepted, requireAnnotations, requireSignature, type SignatureRequirement } from './requirement.ts';
+import { decodeSignature, notAccepted, requireAnnotations, type SignatureRequirement } from './requirement.ts';
+import type { Signatory } from './verifier.ts';
 
 export const SIMPLE_SIGNING_TYPE = 'application/vnd.dev.cosign.simplesigning.v1+json';
-const SIGNATURE_ANNOTATION = 'dev.cosignproject.cosign/signature';
+export const SIGNATURE_ANNOTATION = 'dev.cosignproject.cosign/signature';
 const CERTIFICATE_ANNOTATION = 'dev.sigstore.cosign/certificate';
 const PAYLOAD_TYPE = 'cosign container image signature';
 
@@ -18,22 +20,34 @@ const payloadSchema = z.looseObject({
   optional: z.unknown().optional(),
 });
 
-/** The tag that holds cosign's older signatures of `subject`; undefined where it would be too long for a tag. */
-export function legacySignatureTag(subject: Digest): string | undefined {
-  return digestAlgorithm(subject) === 'sha256' ? `sha256-${digestHex(subject)}.sig` : undefined;
+/** What is signed in cosign's older format. `identity` is the repository that it is to be found in. */
+export function simpleSigningPayload(digest: Digest, identity: string, annotations: Readonly<Record<string, string>>): Buffer {
+  const critical = { identity: { 'docker-reference': identity }, image: { 'docker-manifest-digest': digest }, type: PAYLOAD_TYPE };
+  return Buffer.from(JSON.stringify({ critical, optional: Object.keys(annotations).length === 0 ? null : annotations }));
+}
+
+/** What the annotations of an older signature or attestation say about its signer. */
+export function legacyMaterial(annotations: Annotations): VerificationMaterial {
+  const certificate = annotations[CERTIFICATE_ANNOTATION];
+  return certificate ? { certificate } : { publicKey: {} };
 }
 
 /**
  * Accepts one layer of cosign's older format: `payload` are its bytes, which are signed as they are; the signature is in
  * `annotations` of its descriptor. @throws KitError SIGNATURE_INVALID whose message says why it is not accepted
  */
-export function requireSimpleSigning(payload: Uint8Array, annotations: Annotations, requirement: SignatureRequirement): void {
-  const signature = annotations[SIGNATURE_ANNOTATION];
-  if (signature === undefined || signature === '') throw notAccepted('it has no signature annotation');
-  if (annotations[CERTIFICATE_ANNOTATION]) throw notAccepted('it was signed with a certificate, and a key is required');
-  requireSignature(payload, signature, requirement);
+export async function requireSimpleSigning(
+  payload: Uint8Array,
+  annotations: Annotations,
+  requirement: SignatureRequirement,
+): Promise<Signatory> {
+  const text = annotations[SIGNATURE_ANNOTATION];
+  if (text === undefined || text === '') throw notAccepted('it has no signature annotation');
+  const signature = decodeSignature(text);
+  const signatory = await requirement.verifier.verify({ data: payload, signature, material: legacyMaterial(annotations) });
   const { critical, optional } = parseJson(payloadSchema, payload, 'its payload');
   const digest = critical.image['docker-manifest-digest'];
   if (digest !== requirement.digest) throw notAccepted(`it signs ${digest}, not ${requirement.digest}`);
   requireAnnotations(optional, requirement);
+  return signatory;
 }

@@ -1,4 +1,5 @@
 import type { BlobSource, Bytes } from '../blobs/source.ts';
+import { releaseChunk } from '../chunk.ts';
 import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
@@ -89,7 +90,10 @@ export class ArchiveBlobs implements BlobStore {
 
   async #isSound(digest: Digest, member: ArchiveMember, signal: AbortSignal | undefined): Promise<boolean> {
     const digester = new Digester(digestAlgorithm(digest));
-    for await (const chunk of this.#reader?.read(member, undefined, signal) ?? []) digester.update(chunk);
+    for await (const chunk of this.#reader?.read(member, undefined, signal) ?? []) {
+      digester.update(chunk);
+      releaseChunk(chunk);
+    }
     return digester.digest() === digest;
   }
 }

@@ -1,12 +1,12 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { asPathError } from '../blobs/path-error.ts';
+import { readAhead } from '../blobs/read-ahead.ts';
 import type { ByteRange, Bytes } from '../blobs/source.ts';
 import { decodeTarBlock, parsePax, type PaxFields, type TarBlock } from '../blobs/tar-decode.ts';
 import { BLOCK, paddingFor } from '../blobs/tar-header.ts';
 import { isKitError, KitError } from '../errors.ts';
 import { isErrno, withPath } from './io-error.ts';
 
-const READ_BYTES = 1024 * 1024;
 const MAX_ENTRIES = 100_000;
 const MAX_EXTENSION_BYTES = 64 * 1024;
 
@@ -45,16 +45,13 @@ export class ArchiveReader {
   async *read({ offset, size }: ArchiveMember, range: ByteRange = { start: 0, end: size }, signal?: AbortSignal): Bytes {
     const handle = await openOrMissing(this.#path);
     if (handle === undefined) throw this.#changed();
+    const readInto = async (chunk: Uint8Array, position: number): Promise<void> => {
+      signal?.throwIfAborted();
+      if ((await fill(handle, this.#path, chunk, position)) < chunk.byteLength) throw this.#changed();
+    };
     try {
       if ((await stampOf(handle, this.#path)).stamp !== this.#stamp) throw this.#changed();
-      const end = offset + Math.min(range.end, size);
-      for (let position = offset + range.start; position < end;) {
-        signal?.throwIfAborted();
-        const chunk = await readAt(handle, this.#path, position, Math.min(READ_BYTES, end - position));
-        if (chunk.byteLength === 0) throw this.#changed();
-        position += chunk.byteLength;
-        yield chunk;
-      }
+      yield* readAhead({ start: offset + range.start, end: offset + Math.min(range.end, size) }, readInto);
     } finally {
       await handle.close();
     }
@@ -89,16 +86,27 @@ async function scan(handle: FileHandle, path: string, fileSize: number): Promise
 }
 
 function addMember(members: Map<string, ArchiveMember>, path: string, name: string, type: TarBlock['type'], member: ArchiveMember): void {
+  const clean = memberName(path, name, type, members);
+  if (clean !== undefined) members.set(clean, member);
+}
+
+/** The name of a member as the image layout has it; undefined for a directory. @throws KitError UNSAFE_PATH | UNSAFE_ENTRY | LIMIT_EXCEEDED */
+export function memberName(
+  archive: string,
+  name: string,
+  type: TarBlock['type'],
+  seen: { readonly size: number; has(name: string): boolean },
+): string | undefined {
   const clean = name.replace(/^(?:\.\/)+/, '').replace(/\/+$/, '');
   if (clean.startsWith('/') || clean.includes('\\') || clean.includes('\0') || clean.split('/').includes('..')) {
-    throw new KitError('UNSAFE_PATH', `${path}: the archive names \`${name}\`, which leaves it`);
+    throw new KitError('UNSAFE_PATH', `${archive}: the archive names \`${name}\`, which leaves it`);
   }
-  if (type === 'directory') return;
-  if (type !== 'file') throw new KitError('UNSAFE_ENTRY', `${path}: \`${name}\` is a ${type}; an image layout holds only files`);
+  if (type === 'directory') return undefined;
+  if (type !== 'file') throw new KitError('UNSAFE_ENTRY', `${archive}: \`${name}\` is a ${type}; an image layout holds only files`);
   // which of two files counts would depend on the reader
-  if (members.has(clean)) throw new KitError('UNSAFE_ENTRY', `${path}: \`${name}\` is there twice`);
-  if (members.size >= MAX_ENTRIES) throw new KitError('LIMIT_EXCEEDED', `${path}: more than ${MAX_ENTRIES} files`);
-  members.set(clean, member);
+  if (seen.has(clean)) throw new KitError('UNSAFE_ENTRY', `${archive}: \`${name}\` is there twice`);
+  if (seen.size >= MAX_ENTRIES) throw new KitError('LIMIT_EXCEEDED', `${archive}: more than ${MAX_ENTRIES} files`);
+  return clean;
 }
 
 async function readExtension(handle: FileHandle, path: string, offset: number, header: TarBlock): Promise<PaxFields> {
@@ -117,35 +125,53 @@ function asArchiveError<T>(path: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    if (!isKitError(error, 'LAYER_INVALID')) throw error;
-    throw new KitError('STORE_INVALID', error.message, {
-      hint: `check that ${path} is a tar file that was copied whole`,
-      cause: error.cause,
-    });
+    throw archiveError(error, path);
   }
 }
 
-async function refuseCompressed(handle: FileHandle, path: string): Promise<void> {
-  const magic = await readAt(handle, path, 0, 4);
-  const tool = magic.subarray(0, 2).equals(GZIP) ? 'gunzip' : magic.equals(ZSTD) ? 'unzstd' : undefined;
-  if (tool === undefined) return;
-  throw new KitError('STORE_INVALID', `${path} is compressed; an oci-archive is a plain tar file`, {
-    hint: `decompress it first: ${tool} ${path}`,
+/** What a reader of layers says, said of an archive; other errors as they are. */
+export function archiveError(error: unknown, path: string): unknown {
+  if (!isKitError(error, 'LAYER_INVALID')) return error;
+  return new KitError('STORE_INVALID', error.message, {
+    hint: `check that ${path} is a tar file that was copied whole`,
+    cause: error.cause,
   });
 }
 
-const GZIP = Buffer.from([0x1f, 0x8b]);
-const ZSTD = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
+async function refuseCompressed(handle: FileHandle, path: string): Promise<void> {
+  const tool = decompressorFor(await readAt(handle, path, 0, 6));
+  if (tool === undefined) return;
+  throw new KitError('STORE_INVALID', `${path} is compressed; an OCI archive is a plain tar file`, {
+    hint: `decompress it first: \`${tool} ${path}\``,
+  });
+}
+
+/** The program that undoes a compression, by the first six bytes of a file. */
+export function decompressorFor(start: Uint8Array): string | undefined {
+  return COMPRESSIONS.find(({ magic }) => Buffer.compare(start.subarray(0, magic.byteLength), magic) === 0)?.tool;
+}
+
+const COMPRESSIONS = [
+  { tool: 'gunzip', magic: Buffer.from([0x1f, 0x8b]) },
+  { tool: 'unzstd', magic: Buffer.from([0x28, 0xb5, 0x2f, 0xfd]) },
+  { tool: 'unxz', magic: Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]) },
+  { tool: 'bunzip2', magic: Buffer.from('BZh') },
+];
 
 async function readAt(handle: FileHandle, path: string, position: number, length: number): Promise<Buffer> {
   const buffer = Buffer.allocUnsafeSlow(length);
+  return buffer.subarray(0, await fill(handle, path, buffer, position));
+}
+
+/** Returns how many bytes there were. */
+async function fill(handle: FileHandle, path: string, chunk: Uint8Array, position: number): Promise<number> {
   let filled = 0;
-  while (filled < length) {
-    const { bytesRead } = await withPath(path, async () => await handle.read(buffer, filled, length - filled, position + filled));
+  while (filled < chunk.byteLength) {
+    const { bytesRead } = await withPath(path, async () => await handle.read(chunk, filled, chunk.byteLength - filled, position + filled));
     if (bytesRead === 0) break;
     filled += bytesRead;
   }
-  return filled === length ? buffer : buffer.subarray(0, filled);
+  return filled;
 }
 
 async function stampOf(handle: FileHandle, path: string): Promise<{ stamp: string; size: number }> {

@@ -5,16 +5,19 @@ import { digestFile } from '../blobs/digest-file.ts';
 import { asPathError } from '../blobs/path-error.ts';
 import { readAhead } from '../blobs/read-ahead.ts';
 import type { BlobSource, ByteRange, Bytes } from '../blobs/source.ts';
+import { releaseChunk } from '../chunk.ts';
 import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
-import { type Digest, digestAlgorithm, digestHex, isDigest } from '../oci/digest.ts';
+import { type Digest, type DigestAlgorithm, digestAlgorithm, digestHex, isDigest } from '../oci/digest.ts';
 import { isManifestLike, MAX_METADATA_BYTES } from '../oci/media-types.ts';
 import { StreamDigester } from '../oci/stream-digester.ts';
+import { BlobUpload } from './blob-upload.ts';
 import type { BlobStore } from './indexed-target.ts';
 import { Ingest } from './ingest.ts';
 import { isErrno, withPath } from './io-error.ts';
 import { linkBlob } from './link-blob.ts';
+import { syncDirectory, syncFile } from './sync-file.ts';
 import type { FetchOptions } from './types.ts';
 import { VerifiedBlobs } from './verified-blobs.ts';
 
@@ -30,6 +33,8 @@ export class BlobDirectory implements BlobStore {
   readonly #ingest: Ingest;
   readonly #stamps: VerifiedBlobs;
   readonly #arriving = new Map<Digest, Promise<unknown>>();
+  /** Folders with names that may not be on the disk yet. */
+  readonly #unsettled = new Set<string>();
 
   constructor(root: string, options: BlobDirectoryOptions = {}) {
     this.#root = root;
@@ -66,6 +71,12 @@ export class BlobDirectory implements BlobStore {
   async sizeOf(digest: Digest): Promise<number | undefined> {
     const stats = await statOrMissing(this.pathOf(digest));
     return stats === undefined ? undefined : Number(stats.size);
+  }
+
+  /** When the file was written (ms since 1970); undefined when there is no such blob. */
+  async modifiedMs(digest: Digest): Promise<number | undefined> {
+    const stats = await statOrMissing(this.pathOf(digest));
+    return stats === undefined ? undefined : Number(stats.mtimeMs);
   }
 
   /** True when the blob is there and its content is right, which is found out once for each state of its file. */
@@ -130,6 +141,21 @@ export class BlobDirectory implements BlobStore {
     );
   }
 
+  /** For content that arrives in pieces. `algorithm` is that of the digest which it will most likely be given. */
+  async beginUpload(algorithm: DigestAlgorithm = 'sha256'): Promise<BlobUpload> {
+    return new BlobUpload(await this.#ingest.reserve(), algorithm, async (digest, path, size) => {
+      if (!(await this.has({ mediaType: 'application/octet-stream', digest, size }))) await this.#accept(digest, path);
+    });
+  }
+
+  /** Waits until the names of the blobs that arrived are on the disk; their content is there before they have one. */
+  async settle(): Promise<void> {
+    for (const folder of this.#unsettled) {
+      this.#unsettled.delete(folder);
+      await syncDirectory(folder);
+    }
+  }
+
   async remove(digest: Digest): Promise<void> {
     const path = this.pathOf(digest);
     await withPath(path, async () => {
@@ -145,21 +171,52 @@ export class BlobDirectory implements BlobStore {
   }
 
   /** Every blob file with its size in bytes; files that are not named by a digest are left out. */
-  async *list(): AsyncGenerator<{ readonly digest: Digest; readonly size: number }> {
+  async *list(): AsyncGenerator<{ readonly digest: Digest; readonly size: number; readonly modifiedMs: number }> {
     for (const algorithm of ['sha256', 'sha512']) {
       const names = await readdir(join(this.#root, 'blobs', algorithm)).catch((): string[] => []);
       for (const name of names) {
         const digest = `${algorithm}:${name}`;
         const stats = isDigest(digest) ? await statOrMissing(this.pathOf(digest)) : undefined;
-        if (isDigest(digest) && stats?.isFile() === true) yield { digest, size: Number(stats.size) };
+        if (isDigest(digest) && stats?.isFile() === true) yield { digest, size: Number(stats.size), modifiedMs: Number(stats.mtimeMs) };
       }
     }
   }
 
-  /** Tidies up after dead processes; see Ingest.sweep. */
-  async sweep(options: { partials?: boolean; keeps?: (digest: string) => boolean } = {}): Promise<void> {
-    await this.#ingest.sweep(options);
-    if (options.keeps !== undefined) await this.#stamps.compact(options.keeps);
+  /** Forgets which blobs were verified, but those that `keeps` names. */
+  async forget(keeps: (digest: string) => boolean): Promise<void> {
+    await this.#stamps.compact(keeps);
+  }
+
+  /**
+   * Hashes the whole file, whatever is remembered of it, and remembers it where it is right. Returns the digest that it has; undefined
+   * when it is gone. @throws KitError PATH_UNREADABLE | IO_FAILED
+   */
+  async verify(digest: Digest, onBytes: (count: number) => void, signal?: AbortSignal): Promise<Digest | undefined> {
+    const path = this.pathOf(digest);
+    const stats = await statOrMissing(path);
+    if (stats === undefined) return undefined;
+    // a pipe would be waited for
+    if (!stats.isFile()) throw new KitError('PATH_UNSUPPORTED', `${path} is not a regular file`);
+    const size = Number(stats.size);
+    const digester = new StreamDigester(digestAlgorithm(digest), size);
+    try {
+      const blob = { mediaType: 'application/octet-stream', digest, size };
+      for await (const chunk of readFileRange(path, blob, { start: 0, end: size }, signal)) {
+        await digester.update(chunk);
+        onBytes(chunk.byteLength);
+        releaseChunk(chunk);
+      }
+      const found = await digester.digest();
+      if (found === digest) await this.#stamps.add(digest, stats);
+      return found;
+    } finally {
+      digester.abandon();
+    }
+  }
+
+  /** Moves a damaged blob to `ingest/`, so that the next transfer brings it anew. Returns where it is now. */
+  async setAside(digest: Digest): Promise<string> {
+    return await this.#moveAside(digest, 'damaged');
   }
 
   async #store(blob: Descriptor, source: BlobSource, options: CallOptions): Promise<void> {
@@ -171,8 +228,10 @@ export class BlobDirectory implements BlobStore {
     const path = this.pathOf(digest);
     await withPath(path, async () => {
       await mkdir(dirname(path), { recursive: true });
+      await syncFile(ingested);
       await rename(ingested, path);
     });
+    this.#unsettled.add(dirname(path));
     const stats = await statOrMissing(path);
     if (stats !== undefined) await this.#stamps.add(digest, stats);
   }
@@ -186,7 +245,7 @@ export class BlobDirectory implements BlobStore {
   }
 
   async #setAside(digest: Digest, path: string, options: CallOptions): Promise<void> {
-    const aside = await this.#moveAside(digest, 'damaged');
+    const aside = await this.setAside(digest);
     options.onEvent?.({
       type: 'warning',
       code: 'STORE_BLOB_DAMAGED',

@@ -4,17 +4,18 @@ import { isKitError, KitError } from '../errors.ts';
 import type { BlobAction, CallOptions } from '../events.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { digestHex } from '../oci/digest.ts';
-import type { Index, Manifest } from '../oci/manifest.ts';
 import { ANNOTATION } from '../oci/media-types.ts';
-import { type CopyPlan, planCopy } from './copy-plan.ts';
+import { CopyPlan, type PlannedTag } from './copy-plan.ts';
+import { addReferrers } from './copy-referrers.ts';
+import { plannedBlob, warnOfLimits } from './registry-limits.ts';
 import { runAll } from './run-all.ts';
 import type { ReadTarget, Target } from './types.ts';
 
 export interface CopyOptions extends CallOptions {
   /** Blobs at a time; 5 unless told. */
   readonly concurrency?: number | undefined;
-  /** Copies only the children for which this holds. A manifest that lost a child is not copied itself, and then cannot be tagged. */
-  readonly select?: ((child: Descriptor, parent: Manifest | Index) => boolean) | undefined;
+  /** Takes along what refers to the artifact: see addReferrers. */
+  readonly referrers?: boolean | undefined;
   /** Repositories on the same registry that may hold a blob that the destination lacks. */
   readonly mountFrom?: ((blob: Descriptor) => Promise<readonly string[]>) | undefined;
   /** What events call it; `push` unless told. */
@@ -34,50 +35,65 @@ export async function copy(
   tags: readonly string[],
   options: CopyOptions = {},
 ): Promise<Descriptor> {
-  const root = await from('source', async () => await src.resolve(reference, options));
-  await using _lease = await leaseOf(dst, options);
-  const { complete } = await copyPlanned(src, root, dst, options);
-  if (!complete && tags.length > 0) {
-    throw new KitError('INTERNAL', `${root.digest} was copied in part to ${dst.name} and cannot be tagged \`${tags.join(',')}\``);
-  }
-  for (const tag of tags)
-    await from('destination', async () => {
-      await dst.tag(root, tag, options);
-    });
+  const { root, plan } = await from('source', async () => {
+    const root = await src.resolve(reference, options);
+    return { root, plan: await planCopy(src, [root], options) };
+  });
+  await copyPlanned(
+    plan,
+    dst,
+    tags.map((tag) => ({ descriptor: root, tag })),
+    options,
+  );
   return root;
 }
 
-/** Copies `root` and all below it, without a tag. */
-export async function copyGraph(src: ReadTarget, root: Descriptor, dst: Target, options: CopyOptions = {}): Promise<void> {
-  await using _lease = await leaseOf(dst, options);
-  await copyPlanned(src, root, dst, options);
-}
-
-/** A store whose garbage others may collect is asked to keep what is found or put there until it is listed. */
-async function leaseOf(dst: Target, options: CallOptions): Promise<AsyncDisposable | undefined> {
-  return await from('destination', async () => await dst.can.lease?.(options));
-}
-
-async function copyPlanned(src: ReadTarget, root: Descriptor, dst: Target, options: CopyOptions): Promise<CopyPlan> {
-  const plan = await from('source', async () => await planCopy(src, root, options));
-  const all = [...plan.blobs, ...plan.manifests.map(({ descriptor }) => descriptor)];
-  options.onEvent?.({ type: 'plan', blobs: all.length, bytes: all.reduce((sum, { size }) => sum + size, 0) });
-  await runAll(plan.blobs, options.concurrency ?? 5, options.signal, async (blob, signal) => {
-    await copyBlob(blob, fetchedFrom(src, blob), dst, { ...options, signal });
-  });
-  // each after all that it names: a registry may refuse it otherwise, and a reader may find it
-  for (const { descriptor, bytes } of plan.manifests) {
-    options.signal?.throwIfAborted();
-    await copyBlob(descriptor, bytesSource(bytes), dst, { ...options, mountFrom: undefined });
-  }
+/** Reads what a copy of `roots` has to move. @throws KitError as CopyPlan.add and addReferrers */
+export async function planCopy(src: ReadTarget, roots: readonly Descriptor[], options: CopyOptions = {}): Promise<CopyPlan> {
+  const plan = new CopyPlan(src);
+  for (const root of roots) await plan.add(root, options);
+  if (options.referrers === true) await addReferrers(plan, options);
   return plan;
 }
 
-async function copyBlob(blob: Descriptor, source: BlobSource, dst: Target, options: CopyOptions): Promise<void> {
+/** Moves what was planned, then puts its tags on, and after them `tags`. @throws KitError as copy */
+export async function copyPlanned(plan: CopyPlan, dst: Target, tags: readonly PlannedTag[], options: CopyOptions = {}): Promise<void> {
+  // a store whose garbage others may collect is asked to keep what is found or put there until it is listed
+  await using _lease = await from('destination', async () => await dst.can.lease?.(options));
+  const outgoing = [...plan.blobs.values()].map((blob) => plannedBlob(blob, options.label));
+  await from('destination', async () => await warnOfLimits(dst, outgoing, options));
+  options.onEvent?.({ type: 'plan', blobs: plan.blobs.size + plan.manifests.size, bytes: plan.size });
+  await runAll([...plan.blobs.values()], options.concurrency ?? 5, options.signal, async (blob, signal) => {
+    await copyBlob(blob, fetchedFrom(plan.src, blob, options), dst, { ...options, signal });
+  });
+  // each after all that it names, and referrers after their subject: a registry may refuse them otherwise
+  for (const { descriptor, bytes } of plan.manifests.values()) {
+    options.signal?.throwIfAborted();
+    const subject = plan.referrers.get(descriptor.digest)?.subject;
+    await copyBlob(descriptor, bytesSource(bytes), dst, { ...options, mountFrom: undefined }, subject);
+  }
+  await from('destination', async () => {
+    for (const planned of plan.tags) await tellReplaced(dst, planned, options);
+    for (const { descriptor, tag } of [...plan.tags, ...tags]) await dst.tag(descriptor, tag, options);
+  });
+}
+
+/** A tag that comes along was not asked for by name: what it pointed at before is told, since nothing else may. */
+async function tellReplaced(dst: Target, { descriptor, tag }: PlannedTag, options: CallOptions): Promise<void> {
+  const before = await dst.resolve(tag, options).catch((error: unknown) => {
+    if (isKitError(error, 'REFERENCE_NOT_FOUND')) return undefined;
+    throw error;
+  });
+  if (before === undefined || before.digest === descriptor.digest) return;
+  const message = `${dst.name}:${tag} moves to ${descriptor.digest}; it was ${before.digest}, whose signatures stay under that digest`;
+  options.onEvent?.({ type: 'warning', code: 'TAG_MOVED', message });
+}
+
+async function copyBlob(blob: Descriptor, source: BlobSource, dst: Target, options: CopyOptions, subject?: Descriptor): Promise<void> {
   const { onEvent, action = 'push', label = defaultLabel } = options;
   const id = blob.digest;
   onEvent?.({ type: 'blob', id, action, label: label(blob), total: blob.size });
-  if (await from('destination', async () => await dst.has(blob, options))) {
+  if (await from('destination', async () => await isThere(dst, blob, subject, options))) {
     onEvent?.({ type: 'done', id, outcome: 'exists' });
     return;
   }
@@ -92,11 +108,19 @@ async function copyBlob(blob: Descriptor, source: BlobSource, dst: Target, optio
   onEvent?.({ type: 'done', id, outcome: 'copied' });
 }
 
-function fetchedFrom(src: ReadTarget, blob: Descriptor): BlobSource {
+/** A referrer is there only when it is listed as one: another tool may have copied it without that. */
+async function isThere(dst: Target, blob: Descriptor, subject: Descriptor | undefined, options: CallOptions): Promise<boolean> {
+  if (!(await dst.has(blob, options))) return false;
+  if (subject === undefined || dst.can.referrers === undefined) return true;
+  for await (const { digest } of dst.can.referrers(subject, options)) if (digest === blob.digest) return true;
+  return false;
+}
+
+function fetchedFrom(src: ReadTarget, blob: Descriptor, { onEvent }: CallOptions): BlobSource {
   return {
     size: blob.size,
     async *open(range, signal) {
-      yield* await src.fetch(blob, { signal, ...(range === undefined ? {} : { range }) });
+      yield* await src.fetch(blob, { signal, onEvent, ...(range === undefined ? {} : { range }) });
     },
     cloneTo: async (path) => {
       const file = src.can.localPath?.(blob);

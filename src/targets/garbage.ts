@@ -6,6 +6,89 @@ import { childrenOf, parseIndex, parseManifest } from '../oci/manifest.ts';
 import { isIndexType, isManifestLike } from '../oci/media-types.ts';
 import type { BlobDirectory } from './blob-directory.ts';
 import { fetchMetadata } from './manifest-bytes.ts';
+import { removeManifests, type RepositoryIndex } from './repository-index.ts';
+import { type StoreIndex, withRepository } from './store-index.ts';
+
+/** A blob that nothing needs. */
+export interface GarbageBlob {
+  readonly digest: Digest;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** A manifest of the store in one repository. */
+export interface ListedManifest {
+  readonly repository: string;
+  readonly descriptor: Descriptor;
+}
+
+export interface Garbage {
+  /** The index without what is to be unlisted. */
+  readonly index: StoreIndex;
+  readonly manifests: readonly ListedManifest[];
+  readonly blobs: readonly GarbageBlob[];
+}
+
+export interface FindGarbageOptions extends CallOptions {
+  /** Also the manifests that no tag reaches and that are about none which one reaches. */
+  readonly untagged?: boolean | undefined;
+  /** Only what was written before (ms since 1970). */
+  readonly before?: number | undefined;
+}
+
+/**
+ * What of a store nothing needs. Entries of index.json that belong to no repository are another tool's and are kept, with what they reach.
+ * @throws KitError when a manifest cannot be read
+ */
+export async function findGarbage(blobs: BlobDirectory, index: StoreIndex, options: FindGarbageOptions = {}): Promise<Garbage> {
+  const manifests = options.untagged === true ? await unreachedByTags(blobs, index, options) : [];
+  const after = unlist(index, manifests);
+  const kept = await reachable(
+    blobs,
+    [...after.others, ...[...after.repositories.values()].flatMap((content) => content.manifests)],
+    options,
+  );
+  const unneeded: GarbageBlob[] = [];
+  for await (const { digest, size, modifiedMs } of blobs.list()) {
+    if (!kept.has(digest) && modifiedMs < (options.before ?? Number.POSITIVE_INFINITY)) unneeded.push({ digest, size });
+  }
+  return { index: after, manifests, blobs: unneeded };
+}
+
+async function unreachedByTags(blobs: BlobDirectory, index: StoreIndex, options: FindGarbageOptions): Promise<ListedManifest[]> {
+  const contents = [...index.repositories.values()];
+  const kept = await reachable(blobs, [...index.others, ...contents.flatMap(({ tags }) => [...tags.values()])], options);
+  const listed = contents.flatMap(({ manifests }) => manifests);
+  for (let grown = true; grown;) {
+    const candidates = listed.filter(({ digest }) => !kept.has(digest));
+    const young = await youngerThan(blobs, candidates, options.before);
+    const referrers = await referrersOf(blobs, kept, candidates, options);
+    const more = candidates.filter(({ digest }) => young.has(digest) || referrers.has(digest));
+    // what a signature reaches may have signatures of its own
+    for (const digest of await reachable(blobs, more, options)) kept.add(digest);
+    grown = more.length > 0;
+  }
+  return [...index.repositories].flatMap(([repository, { manifests }]) =>
+    manifests.filter(({ digest }) => !kept.has(digest)).map((descriptor) => ({ repository, descriptor })),
+  );
+}
+
+async function youngerThan(blobs: BlobDirectory, manifests: readonly Descriptor[], before: number | undefined): Promise<Set<Digest>> {
+  const young = new Set<Digest>();
+  if (before === undefined) return young;
+  for (const { digest } of manifests) if (((await blobs.modifiedMs(digest)) ?? 0) >= before) young.add(digest);
+  return young;
+}
+
+function unlist(index: StoreIndex, manifests: readonly ListedManifest[]): StoreIndex {
+  let after = index;
+  for (const [name, content] of index.repositories) {
+    const gone = new Set(manifests.filter(({ repository }) => repository === name).map(({ descriptor }) => descriptor.digest));
+    const rest: RepositoryIndex = removeManifests(content, gone);
+    if (gone.size > 0) after = withRepository(after, name, rest);
+  }
+  return after;
+}
 
 /**
  * Every digest that `roots` reach: manifests, indexes, configs, layers. A manifest whose file is missing reaches nothing more.

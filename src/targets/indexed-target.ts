@@ -112,6 +112,11 @@ export class IndexedTarget implements Target {
     await this.#list.update((entries) => layoutIndex.withTag(entries, manifest, reference), options);
   }
 
+  /** Lists a manifest whose content is there already. Unlike `push` it leaves entries alone that an index stands for. */
+  async enlist(manifest: Descriptor, options: CallOptions = {}): Promise<void> {
+    await this.#list.update((entries) => layoutIndex.withManifest(entries, manifest), options);
+  }
+
   async #enlist(blob: Descriptor, options: CallOptions): Promise<void> {
     if (!isManifestLike(blob.mediaType)) return;
     const children = isIndexType(blob.mediaType) ? childrenOf(blob, await fetchMetadata(this.#blobs, blob, options)) : [];

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, readdir, unlink } from 'node:fs/promises';
+import { chmod, mkdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { digestFile } from '../blobs/digest-file.ts';
 import { digestOfSource } from '../blobs/digest-source.ts';
@@ -13,11 +13,10 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import { type Digest, digestAlgorithm, digestHex } from '../oci/digest.ts';
 import { StreamDigester } from '../oci/stream-digester.ts';
 import { withPath } from './io-error.ts';
-import { type Lock, tryLock } from './lock.ts';
-import { sweepTemporary, temporaryName } from './temporary-name.ts';
+import { tryLock } from './lock.ts';
+import { temporaryName } from './temporary-name.ts';
 
 const BLOB_MODE = 0o644;
-const SHARED = /^sha(?:256|512)-[0-9a-f]+\.partial$/;
 
 /** A file in ingest/ that holds what it should, to be renamed by the receiver. */
 interface Ingested {
@@ -58,17 +57,14 @@ export class Ingest {
     return await this.#writePrivate(source, undefined, receive, options);
   }
 
-  /** Deletes what dead processes left; with `partials` also downloads that could still be resumed. Never what is being written. */
-  async sweep({ partials = false }: { partials?: boolean } = {}): Promise<void> {
-    await sweepTemporary(this.#directory);
-    const names = await readdir(this.#directory).catch((): string[] => []);
-    for (const name of names) {
-      const path = join(this.#directory, name);
-      if (/\.(?:damaged|garbage)$/.test(name)) await unlink(path).catch(() => undefined);
-      if (partials && SHARED.test(name)) await unlinkUnclaimed(path);
-      // taking it breaks it where its process is dead
-      if (/\.lock(?:\.[0-9a-f]+)*$/.test(name)) await (await tryLock(path))?.release();
-    }
+  /** The path of a new file for this process alone. Whoever asks writes it, and takes it away. */
+  async reserve(): Promise<string> {
+    await this.#prepare();
+    return this.#privatePath();
+  }
+
+  #privatePath(): string {
+    return join(this.#directory, `private-${temporaryName()}.partial`);
   }
 
   async #prepare(): Promise<void> {
@@ -95,7 +91,7 @@ export class Ingest {
   }
 
   async #writePrivate<T>(source: BlobSource, blob: Descriptor | undefined, receive: Receive<T>, options: CallOptions): Promise<T> {
-    const path = join(this.#directory, `private-${temporaryName()}.partial`);
+    const path = this.#privatePath();
     try {
       return await receive(await fill(path, source, blob, options));
     } finally {
@@ -103,13 +99,6 @@ export class Ingest {
       await unlink(path).catch(() => undefined);
     }
   }
-}
-
-async function unlinkUnclaimed(path: string): Promise<void> {
-  const claim: Lock | undefined = await tryLock(`${path}.lock`);
-  if (claim === undefined) return;
-  await unlink(path).catch(() => undefined);
-  await claim.release();
 }
 
 /** Completes the file at `path` from `source`, from where it ends. */

@@ -9,7 +9,7 @@ import { parseManifest } from '../oci/manifest.ts';
 import { MEDIA_TYPE } from '../oci/media-types.ts';
 import { writeFileAtomic } from './atomic-file.ts';
 import { isErrno, withPath } from './io-error.ts';
-import { parseLayoutIndex } from './layout-index.ts';
+import { parseLayoutIndex, REBUILD_HINT } from './layout-index.ts';
 import type { RepositoryIndex } from './repository-index.ts';
 import { runAll } from './run-all.ts';
 
@@ -48,13 +48,23 @@ export function isModelKit(manifest: Descriptor, bytes: Uint8Array): boolean {
 
 /** Every repository in the KitOps files of a storage directory, by our names. @throws KitError STORE_INVALID naming a broken file */
 export async function readKitopsRepositories(storage: string): Promise<Map<string, KitopsRepository>> {
-  const names = await readdir(storage).catch((): string[] => []);
-  const found = [...new Set(names.map(repositoryOfFile))].filter((repository) => repository !== undefined);
+  const found = await kitopsRepositoryNames(storage);
   const contents: KitopsRepository[] = [];
   await runAll([...found.entries()], READS_AT_A_TIME, undefined, async ([index, repository]) => {
-    contents[index] = await readRepository(storage, repository);
+    contents[index] = await readKitopsRepository(storage, repository);
   });
   return new Map(contents.map((content, index) => [found[index] ?? '', content]));
+}
+
+/** The repositories that have KitOps files, by our names. */
+export async function kitopsRepositoryNames(storage: string): Promise<string[]> {
+  const names = await readdir(storage).catch((): string[] => []);
+  return [...new Set(names.map(repositoryOfFile))].filter((repository) => repository !== undefined);
+}
+
+/** The files of a repository, whether they are there or not. */
+export function kitopsFiles(storage: string, repository: string): string[] {
+  return [join(storage, fileName(repository, 'index')), join(storage, fileName(repository, 'tags'))];
 }
 
 /** Rewrites the two files of a repository in KitOps' form, where they change; empty ones are deleted, as KitOps does. */
@@ -82,7 +92,8 @@ async function replace(path: string, text: string | undefined): Promise<void> {
   });
 }
 
-async function readRepository(storage: string, repository: string): Promise<KitopsRepository> {
+/** @throws KitError STORE_INVALID naming a broken file */
+export async function readKitopsRepository(storage: string, repository: string): Promise<KitopsRepository> {
   const indexFile = join(storage, fileName(repository, 'index'));
   const tagsFile = join(storage, fileName(repository, 'tags'));
   // tags first: what a writer adds to both between the two reads is then at worst an untagged manifest
@@ -120,7 +131,7 @@ function parseTags(bytes: Uint8Array, file: string): [string, Descriptor][] {
 
 function invalidTags(file: string, why: string, cause?: unknown): KitError {
   return new KitError('STORE_INVALID', `${file}: ${why}`, {
-    hint: 'restore the file from a backup, or remove it and tag the models again',
+    hint: REBUILD_HINT,
     cause,
   });
 }

@@ -14,6 +14,8 @@ export const EMPTY_INDEX: Index = { schemaVersion: 2, mediaType: MEDIA_TYPE.imag
 /** An index.json holds one entry a tag; this is room for some hundred thousand. */
 const MAX_INDEX_BYTES = 64 * 1024 * 1024;
 
+export const REBUILD_HINT = '`kit store check --repair` rebuilds it from what is stored (of a layout: `kit store check oci:DIR --repair`)';
+
 /** @throws KitError STORE_INVALID naming `file` */
 export function parseLayoutIndex(bytes: Uint8Array, file: string): Index {
   try {
@@ -21,7 +23,7 @@ export function parseLayoutIndex(bytes: Uint8Array, file: string): Index {
   } catch (error) {
     if (!isKitError(error, 'MANIFEST_INVALID')) throw error;
     throw new KitError('STORE_INVALID', error.message, {
-      hint: 'restore the file from a backup, or copy the artifacts anew',
+      hint: REBUILD_HINT,
       cause: error.cause,
     });
   }

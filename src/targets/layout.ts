@@ -47,11 +47,14 @@ async function initialize(directory: string, create: boolean): Promise<void> {
 /** An image layout in a directory. */
 export class Layout extends IndexedTarget {
   readonly directory: string;
+  readonly blobs: BlobDirectory;
 
   /** Use `openLayout`: it checks the directory. */
   constructor(directory: string, name: string) {
-    super(name, new BlobDirectory(directory), indexFileIn(directory));
+    const blobs = new BlobDirectory(directory);
+    super(name, blobs, indexFileIn(directory));
     this.directory = directory;
+    this.blobs = blobs;
   }
 }
 

@@ -4,8 +4,9 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { type Index, type Manifest, parseIndex, parseManifest } from '../oci/manifest.ts';
 import { isIndexType, isManifestLike } from '../oci/media-types.ts';
+import { describeReferrer } from '../oci/referrer.ts';
 import { fetchMetadata } from './manifest-bytes.ts';
-import type { ReadTarget } from './types.ts';
+import type { ReadTarget, ReferrersOptions } from './types.ts';
 
 export interface Listed {
   /** Manifests that may have a subject. */
@@ -22,7 +23,7 @@ export async function* localReferrers(
   from: Pick<ReadTarget, 'fetch'>,
   { manifests, fallbacks }: Listed,
   subject: Digest,
-  options: CallOptions = {},
+  options: ReferrersOptions = {},
 ): AsyncGenerator<Descriptor, void, undefined> {
   const seen = new Set<Digest>([subject]);
   const below: Descriptor[] = [];
@@ -31,7 +32,9 @@ export async function* localReferrers(
     if (seen.has(candidate.digest) || !isManifestLike(candidate.mediaType)) continue;
     seen.add(candidate.digest);
     const manifest = await readIfSound(from, candidate, options);
-    if (manifest?.subject?.digest === subject) yield described(candidate, manifest);
+    if (manifest?.subject?.digest !== subject) continue;
+    const referrer = describeReferrer(candidate, manifest);
+    if (options.artifactType === undefined || referrer.artifactType === options.artifactType) yield referrer;
   }
 }
 
@@ -54,12 +57,6 @@ async function readIfSound(
     if (isKitError(error, 'REFERENCE_NOT_FOUND') || (error instanceof KitError && CODES[error.code].exit === 'integrity')) return undefined;
     throw error;
   }
-}
-
-function described({ mediaType, digest, size }: Descriptor, manifest: Manifest | Index): Descriptor {
-  const artifactType = manifest.artifactType ?? ('config' in manifest ? manifest.config.mediaType : undefined);
-  const { annotations } = manifest;
-  return { mediaType, digest, size, ...(annotations && { annotations }), ...(artifactType !== undefined && { artifactType }) };
 }
 
 /** True when the manifest is about another one. */

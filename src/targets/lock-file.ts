@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { link, readFile, stat, unlink, writeFile } from 'node:fs/promises';
+import { link, readFile, stat, unlink, utimes, writeFile } from 'node:fs/promises';
 import { isErrno } from './io-error.ts';
 import { isProcessIdentity, isRunning, ownIdentity, type ProcessIdentity } from './process-identity.ts';
 import { temporaryName } from './temporary-name.ts';
@@ -11,6 +11,8 @@ export const FOREIGN_LOCK_MS = 60_000;
 export interface LockHolder {
   readonly nonce: string;
   readonly process: ProcessIdentity | undefined;
+  /** RFC 3339; undefined when the file does not say. */
+  readonly startedAt: string | undefined;
   readonly modifiedMs: number;
 }
 
@@ -48,11 +50,28 @@ export async function readLockFile(path: string): Promise<LockHolder | undefined
     const { ino, mtimeMs } = await stat(path);
     const value = parse(await readFile(path, 'utf8'));
     const nonce = typeof value?.['nonce'] === 'string' ? value['nonce'] : `${ino}-${Math.trunc(mtimeMs)}`;
-    return { nonce, process: isProcessIdentity(value) ? value : undefined, modifiedMs: mtimeMs };
+    const startedAt = typeof value?.['startedAt'] === 'string' ? value['startedAt'] : undefined;
+    return { nonce, process: isProcessIdentity(value) ? value : undefined, startedAt, modifiedMs: mtimeMs };
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined;
     throw error;
   }
+}
+
+/** Shows processes that cannot see our pid (another container, another host) that the holder of the file is alive. Returns what ends it. */
+export function keepFresh(path: string): () => void {
+  const heartbeat = setInterval(() => {
+    const now = new Date();
+    utimes(path, now, now).catch(() => undefined);
+  }, FOREIGN_LOCK_MS / 4);
+  heartbeat.unref();
+  return () => clearInterval(heartbeat);
+}
+
+/** `process 4711 on HOST since TIME`, for messages. */
+export function describeHolder({ process: holder, startedAt }: LockHolder): string {
+  const who = holder === undefined ? 'another process' : `process ${holder.pid} on ${holder.host}`;
+  return startedAt === undefined ? who : `${who} since ${startedAt}`;
 }
 
 function parse(text: string): Record<string, unknown> | undefined {

@@ -1,9 +1,8 @@
-import { utimes } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { KitError } from '../errors.ts';
 import { withPath } from './io-error.ts';
-import { breakAbandoned, createLockFile, FOREIGN_LOCK_MS, isAbandoned, readLockFile, removeLockFile } from './lock-file.ts';
+import { breakAbandoned, createLockFile, describeHolder, isAbandoned, keepFresh, readLockFile, removeLockFile } from './lock-file.ts';
 
 export interface LockOptions {
   /** How long to wait for another holder; 30 s unless told. */
@@ -72,21 +71,16 @@ async function acquire(path: string, { timeoutMs = 30_000, signal }: LockOptions
 }
 
 async function busy(path: string): Promise<KitError> {
-  const { process: holder } = (await readLockFile(path).catch(() => undefined)) ?? {};
-  const who = holder === undefined ? 'another process' : `process ${holder.pid} on ${holder.host}`;
+  const holder = await readLockFile(path).catch(() => undefined);
+  const who = holder === undefined ? 'another process' : describeHolder(holder);
   return new KitError('STORE_BUSY', `${path} is held by ${who}`, { hint: 'wait until it has finished, then run the command again' });
 }
 
 function held(path: string, nonce: string): Lock {
-  // shows processes that cannot see our pid that we are alive
-  const heartbeat = setInterval(() => {
-    const now = new Date();
-    utimes(path, now, now).catch(() => undefined);
-  }, FOREIGN_LOCK_MS / 4);
-  heartbeat.unref();
+  const stop = keepFresh(path);
   return {
     async release() {
-      clearInterval(heartbeat);
+      stop();
       await removeLockFile(path, nonce);
     },
   };

@@ -32,6 +32,7 @@ export class RemoteRepository implements Target {
     this.can = {
       pushUnhashed: (mediaType, source, options) => this.#pushUnhashed(mediaType, source, options),
       mount: (blob, from, options) => this.#mount(blob, from, options),
+      limits: repository.rules,
       tags: (options) => repository.tags(options),
       referrers: ({ digest }, options) => repository.referrers(digest, options),
       untag: (tag, options) => repository.deleteTag(tag, options),
@@ -61,7 +62,7 @@ export class RemoteRepository implements Target {
   async push(blob: Descriptor, source: BlobSource, options: CallOptions = {}): Promise<void> {
     if (!isManifestLike(blob.mediaType)) return this.#repository.uploadBlob(blob, source, options);
     const bytes = await readVerified(source.open(undefined, options.signal), blob, MAX_METADATA_BYTES);
-    await this.#repository.putManifest(blob.digest, blob.mediaType, bytes, options);
+    await this.#repository.pushManifest(blob.digest, { mediaType: blob.mediaType, bytes }, options);
     this.#remember(blob.digest, bytes);
   }
 
@@ -70,7 +71,7 @@ export class RemoteRepository implements Target {
     // what was there before is often under this tag already
     if (pushed === undefined && (await this.#isTagged(manifest.digest, reference, options))) return;
     const bytes = pushed ?? (await this.#repository.fetchManifest(manifest.digest, options)).bytes;
-    await this.#repository.putManifest(reference, manifest.mediaType, bytes, options);
+    await this.#repository.tagManifest(reference, { mediaType: manifest.mediaType, bytes }, options);
   }
 
   async #isTagged(digest: Digest, tag: string, options?: CallOptions): Promise<boolean> {

@@ -1,13 +1,24 @@
-import { stat } from 'node:fs/promises';
+import { readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isKitError, type KitError } from '../errors.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { compareBytes } from '../oci/json.ts';
 import { ANNOTATION } from '../oci/media-types.ts';
-import { fitsKitops, type KitopsRepository, readKitopsRepositories, toKitopsName, writeKitopsRepository } from './kitops-index.ts';
+import {
+  fitsKitops,
+  kitopsFiles,
+  type KitopsRepository,
+  kitopsRepositoryNames,
+  readKitopsRepositories,
+  readKitopsRepository,
+  toKitopsName,
+  writeKitopsRepository,
+} from './kitops-index.ts';
 import { EMPTY_INDEX, readIndexFile, refNameOf, serializeIndex, withAnnotations, withoutAnnotations } from './layout-index.ts';
 import { addManifest, addTag, EMPTY_REPOSITORY, removeManifests, type RepositoryIndex, tagsByDigest } from './repository-index.ts';
 import { writeFileAtomic } from './atomic-file.ts';
+import { temporaryName } from './temporary-name.ts';
 import type { Index } from '../oci/manifest.ts';
 
 /**
@@ -17,6 +28,7 @@ import type { Index } from '../oci/manifest.ts';
 const STORE_REFERENCE = 'dev.ocikit.repository';
 /** `true` on entries of ours that are not in the KitOps files. */
 const INDEX_ONLY = 'dev.ocikit.index-only';
+const INDEX_FILE = 'index.json';
 
 /** All that the store holds, by repository. Immutable: a change makes a new one. */
 export interface StoreIndex {
@@ -42,14 +54,76 @@ export interface StoreIndex {
  * index.json alone.
  */
 export async function readStoreIndex(storage: string): Promise<StoreIndex> {
-  const file = join(storage, 'index.json');
   // index.json first: a writer renames it last
-  const index = (await readIndexFile(file)) ?? EMPTY_INDEX;
+  const index = await readDatedIndex(join(storage, INDEX_FILE));
+  return combine(index ?? EMPTY, await readKitopsRepositories(storage), new Set());
+}
+
+interface DatedIndex {
+  readonly index: Index;
+  readonly changedNs: bigint;
+}
+
+const EMPTY: DatedIndex = { index: EMPTY_INDEX, changedNs: 0n };
+
+async function readDatedIndex(file: string): Promise<DatedIndex | undefined> {
+  const index = await readIndexFile(file);
+  if (index === undefined) return undefined;
   const changedNs = await stat(file, { bigint: true }).then(
     ({ mtimeNs }) => mtimeNs,
     () => 0n,
   );
-  const kitops = await readKitopsRepositories(storage);
+  return { index, changedNs };
+}
+
+/** What can be read of a store's index where files are missing or broken. */
+export interface SalvagedIndex {
+  readonly store: StoreIndex;
+  /** Each names its file in the message. */
+  readonly broken: readonly { readonly file: string; readonly error: KitError }[];
+  /** There is no index.json. */
+  readonly isMissing: boolean;
+}
+
+/**
+ * As readStoreIndex, but what is broken is left out: for index.json its backup is read, and tags that are missing in the files of KitOps
+ * are taken from there.
+ */
+export async function salvageStoreIndex(storage: string): Promise<SalvagedIndex> {
+  const broken: { file: string; error: KitError }[] = [];
+  const salvage = async <T>(file: string, read: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await read();
+    } catch (error) {
+      if (!isKitError(error, 'STORE_INVALID')) throw error;
+      broken.push({ file, error });
+      return undefined;
+    }
+  };
+  const indexFile = join(storage, INDEX_FILE);
+  const index = await salvage(indexFile, async () => await readDatedIndex(indexFile));
+  const isMissing = index === undefined && broken.length === 0;
+  const backup = async (): Promise<DatedIndex | undefined> => await readDatedIndex(`${indexFile}.bak`).catch(() => undefined);
+  const kitops = new Map<string, KitopsRepository>();
+  const lost = new Set<string>();
+  for (const name of await kitopsRepositoryNames(storage)) {
+    const content = await salvage(name, async () => await readKitopsRepository(storage, name));
+    if (content === undefined) lost.add(name);
+    else kitops.set(name, content);
+  }
+  const store = combine(index ?? (await backup()) ?? EMPTY, kitops, lost);
+  const named = broken.map(({ file, error }) => ({ file: fileOf(storage, file, error), error }));
+  return { store, broken: named, isMissing };
+}
+
+/** A repository's name stands for the one of its two files that the error is about. */
+function fileOf(storage: string, name: string, { message }: KitError): string {
+  const files = [name, ...kitopsFiles(storage, name)];
+  return files.find((file) => message.startsWith(`${file}:`)) ?? name;
+}
+
+/** `lost`: repositories whose KitOps files cannot be read: what index.json says of them is all there is. */
+function combine({ index, changedNs }: DatedIndex, kitops: ReadonlyMap<string, KitopsRepository>, lost: ReadonlySet<string>): StoreIndex {
   const repositories = new Map<string, RepositoryIndex>(kitops);
   const others: Descriptor[] = [];
   const imported = new Set<string>();
@@ -63,13 +137,28 @@ export async function readStoreIndex(storage: string): Promise<StoreIndex> {
       const taken = place.tag !== undefined && kitops.get(place.repository)?.tags.has(place.tag) === true;
       merge(repositories, entry, taken ? { ...place, tag: undefined } : place);
       indexOnly.add(keyOf(place.repository, entry));
-    } else if (isNews(place, kitops.get(place.repository), changedNs)) {
+    } else if (lost.has(place.repository) || isNews(place, kitops.get(place.repository), changedNs)) {
       merge(repositories, entry, place);
       imported.add(place.repository);
     }
   }
   const listed = new Set([...repositories.values()].flatMap(({ manifests }) => manifests.map(({ digest }) => digest)));
   return { index, repositories, imported, inKitops, indexOnly, others: others.filter((entry) => !listed.has(entry.digest)) };
+}
+
+/** True where index.json says something else than the store holds: KitOps changed its own files, or a writer was killed between the two. */
+export function isIndexBehind(store: StoreIndex): boolean {
+  const wanted = new Set([...entriesOfStore(store, store.indexOnly), ...store.others].map(entryKey));
+  const found = new Set(store.index.manifests.map(entryKey));
+  return wanted.size !== found.size || [...wanted].some((one) => !found.has(one));
+}
+
+function entryKey(entry: Descriptor): string {
+  return `${entry.digest} ${refNameOf(entry) ?? ''}`;
+}
+
+function entriesOfStore(store: StoreIndex, indexOnly: ReadonlySet<string>): Descriptor[] {
+  return sortedRepositories(store).flatMap(([name, repository]) => entriesOf(name, repository, indexOnly));
 }
 
 /** Writes what changed. Under the store's lock only. `isModelKit` is asked once about each new manifest. */
@@ -93,8 +182,26 @@ export async function writeStoreIndex(
     }
     await writeKitopsRepository(storage, name, removeManifests(repository, others));
   }
-  const manifests = sortedRepositories(after).flatMap(([name, repository]) => entriesOf(name, repository, indexOnly));
-  await writeFileAtomic(join(storage, 'index.json'), serializeIndex({ ...after.index, manifests: [...manifests, ...after.others] }));
+  const manifests = entriesOfStore(after, indexOnly);
+  const file = join(storage, INDEX_FILE);
+  const text = serializeIndex({ ...after.index, manifests: [...manifests, ...after.others] });
+  if ((await readFile(file, 'utf8').catch(() => undefined)) === text) return;
+  await writeFileAtomic(file, text);
+  await keepBackup(file, text);
+}
+
+/**
+ * A copy, for tools that write index.json in place and may be killed at it, and for bad disks: `kit store check --repair` takes from
+ * it the tags of what KitOps cannot keep. Nothing waits for the disk: index.json itself is safe by now.
+ */
+async function keepBackup(file: string, text: string): Promise<void> {
+  const temporary = `${file}.bak.${temporaryName()}.tmp`;
+  try {
+    await writeFile(temporary, text);
+    await rename(temporary, `${file}.bak`);
+  } catch {
+    await unlink(temporary).catch(() => undefined);
+  }
 }
 
 /** In the order of KitOps' `list`: by `registry/repository`, where local names have the registry `localhost`. */

@@ -7,14 +7,16 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { writeFileAtomic } from './atomic-file.ts';
 import { BlobDirectory } from './blob-directory.ts';
-import { reachable, referrersOf } from './garbage.ts';
+import { findGarbage, type FindGarbageOptions, type GarbageBlob, type ListedManifest, referrersOf } from './garbage.ts';
 import { DiskReserve } from './disk-reserve.ts';
 import { isErrno, withPath } from './io-error.ts';
 import { isModelKit } from './kitops-index.ts';
 import { fetchMetadata } from './manifest-bytes.ts';
 import { isManifestType } from '../oci/media-types.ts';
-import { checkLayoutMarker, LAYOUT_MARKER } from './layout-index.ts';
+import { checkLayoutMarker, EMPTY_INDEX, LAYOUT_MARKER, readIndexFile, writeIndexFile } from './layout-index.ts';
 import { Leases } from './leases.ts';
+import { type Leftover, leftoversOf, removeLeftover } from './leftovers.ts';
+import { type LockHolder, readLockFile } from './lock-file.ts';
 import { withLock } from './lock.ts';
 import {
   addTag,
@@ -28,6 +30,7 @@ import {
 } from './repository-index.ts';
 import {
   canonicalName,
+  isIndexBehind,
   readStoreIndex,
   repositoryOf,
   sortedRepositories,
@@ -35,8 +38,8 @@ import {
   withRepository,
   writeStoreIndex,
 } from './store-index.ts';
-import { sweepTemporary } from './temporary-name.ts';
 import { StoreRepository } from './store-repository.ts';
+import { syncDirectory } from './sync-file.ts';
 
 /** One manifest in one repository. */
 export interface StoreEntry {
@@ -46,19 +49,26 @@ export interface StoreEntry {
   readonly descriptor: Descriptor;
 }
 
-export interface GarbageOptions extends CallOptions {
+export interface GarbageOptions extends FindGarbageOptions {
   /** Also delete downloads that were broken off and could be resumed. */
-  readonly partials?: boolean;
+  readonly partials?: boolean | undefined;
+  /** Only say what would go. */
+  readonly dryRun?: boolean | undefined;
 }
 
 export interface GarbageReport {
-  readonly blobs: number;
+  /** Manifests that were listed and are not any more. */
+  readonly manifests: readonly ListedManifest[];
+  readonly blobs: readonly GarbageBlob[];
+  /** What dead processes left, and partial downloads where they were asked for. */
+  readonly leftovers: readonly Leftover[];
   /** Freed. */
   readonly bytes: number;
-  /** Why nothing was deleted: another process, or another call here, is adding to the store. */
-  readonly skipped: 'in-use' | undefined;
+  /** Who is adding to the store, so that nothing was looked at. */
+  readonly heldBy: readonly LockHolder[];
 }
 
+const NOTHING: GarbageReport = { manifests: [], blobs: [], leftovers: [], bytes: 0, heldBy: [] };
 const ADDING_MS = 600_000;
 
 interface Adding {
@@ -158,13 +168,27 @@ export class Store {
    * lease: it must not pull into the same home meanwhile). Under the lock files are only renamed; they are deleted after.
    */
   async collectGarbage(options: GarbageOptions = {}): Promise<GarbageReport> {
-    if (!(await this.exists())) return { blobs: 0, bytes: 0, skipped: undefined };
-    const collect = async (): Promise<GarbageReport> => await this.#discardUnreachable(options);
+    if (!(await this.exists())) return NOTHING;
+    const collect = async (): Promise<GarbageReport> => await this.#discardUnneeded(options);
     const found = await this.#reserve.spend(async () => await withLock(this.#lockFile, collect, { signal: options.signal }));
-    await this.blobs.sweep({ partials: options.partials ?? false });
-    await sweepTemporary(this.storage);
+    const leftovers = await this.#tidy(options, found.heldBy.length > 0);
     await this.#reserve.keep();
-    return found;
+    return { ...found, leftovers, bytes: [...found.blobs.map(({ size }) => size), ...leftovers.map(({ bytes }) => bytes)].reduce(sum, 0) };
+  }
+
+  /** Who is adding to the store now. */
+  async holders(): Promise<LockHolder[]> {
+    return await this.#leases.holders();
+  }
+
+  /** Who is changing the index now; the file may be a dead process's, which the next one takes over. */
+  async lockHolder(): Promise<LockHolder | undefined> {
+    return await readLockFile(this.#lockFile).catch(() => undefined);
+  }
+
+  /** Runs `work` while no other process changes the index. */
+  async withLock<T>(work: () => Promise<T>, options: CallOptions = {}): Promise<T> {
+    return await withLock(this.#lockFile, work, { signal: options.signal });
   }
 
   /** Keeps blobs from being collected until the lease ends; to be had before the first blob is looked for or written. */
@@ -211,16 +235,28 @@ export class Store {
     await this.prepare();
     const work = async (): Promise<void> => {
       const before = await this.read();
-      await writeStoreIndex(this.storage, before, await change(before), async (manifest) => await this.#isModelKit(manifest));
+      await this.write(before, await change(before));
     };
     await withLock(this.#lockFile, work, { signal: options.signal });
+  }
+
+  /** Under the lock only. */
+  async write(before: StoreIndex, after: StoreIndex): Promise<void> {
+    // a power cut must not keep the index and lose the names of the blobs that it reaches
+    await this.blobs.settle();
+    await writeStoreIndex(this.storage, before, after, async (manifest) => await this.#isModelKit(manifest));
   }
 
   /** Makes the layout where there is none yet. */
   async prepare(): Promise<void> {
     if (await this.exists()) return;
     await withPath(this.storage, async () => await mkdir(join(this.storage, 'blobs', 'sha256'), { recursive: true }));
-    await writeFileAtomic(join(this.storage, 'oci-layout'), LAYOUT_MARKER);
+    await withLock(this.#lockFile, async () => {
+      const index = join(this.storage, 'index.json');
+      if ((await readIndexFile(index)) === undefined) await writeIndexFile(index, EMPTY_INDEX);
+      // last: with this file the directory is a layout, which has an index
+      await writeFileAtomic(join(this.storage, 'oci-layout'), LAYOUT_MARKER);
+    });
     await this.#reserve.keep();
   }
 
@@ -259,19 +295,39 @@ export class Store {
     return result;
   }
 
-  async #discardUnreachable(options: GarbageOptions): Promise<GarbageReport> {
-    if (await this.#leases.inUse()) return { blobs: 0, bytes: 0, skipped: 'in-use' };
-    const store = await this.read();
-    const roots = [...store.others, ...[...store.repositories.values()].flatMap(({ manifests }) => manifests)];
-    const kept = await reachable(this.blobs, roots, options);
-    let count = 0;
-    let bytes = 0;
-    for await (const { digest, size } of this.blobs.list()) {
-      if (kept.has(digest)) continue;
-      await this.blobs.discard(digest);
-      count += 1;
-      bytes += size;
+  async #discardUnneeded(options: GarbageOptions): Promise<GarbageReport> {
+    const heldBy = await this.#leases.holders();
+    if (heldBy.length > 0) return { ...NOTHING, heldBy };
+    const before = await this.read();
+    const { index, manifests, blobs } = await findGarbage(this.blobs, before, options);
+    if (options.dryRun === true) return { ...NOTHING, manifests, blobs };
+    // also where index.json is behind the files of KitOps: other tools would find there what is deleted next
+    if (index !== before || isIndexBehind(before)) await this.write(before, index);
+    if (blobs.length > 0) {
+      // nor lose blobs that the index on the disk still names
+      await syncDirectory(this.storage);
+      for (const { digest } of blobs) await this.blobs.discard(digest);
+      const gone = new Set<string>(blobs.map(({ digest }) => digest));
+      await this.blobs.forget((digest) => !gone.has(digest));
     }
-    return { blobs: count, bytes, skipped: undefined };
+    return { ...NOTHING, manifests, blobs };
   }
+
+  /** Returns what counts as freed: not the blobs that were just collected, which lie in `ingest/` by now. */
+  async #tidy(
+    { partials = false, before = Number.POSITIVE_INFINITY, dryRun = false }: GarbageOptions,
+    isHeld: boolean,
+  ): Promise<Leftover[]> {
+    const removed: Leftover[] = [];
+    for (const leftover of isHeld && dryRun ? [] : await leftoversOf(this.storage)) {
+      const isWanted = leftover.kind !== 'partial' || (partials && leftover.modifiedMs < before);
+      if (!isWanted || !(dryRun || (await removeLeftover(leftover)))) continue;
+      if (leftover.kind !== 'garbage') removed.push(leftover);
+    }
+    return removed;
+  }
+}
+
+function sum(a: number, b: number): number {
+  return a + b;
 }

@@ -11,19 +11,23 @@ export function temporaryName(): string {
   return `${process.pid}-${place()}-${randomBytes(6).toString('hex')}`;
 }
 
-/**
- * Deletes the temporary files of dead processes; of processes that cannot be seen from here, those a day old.
- * Only names that start with `prefix`.
- */
-export async function sweepTemporary(directory: string, prefix = ''): Promise<void> {
+/** The temporary files of dead processes, and of processes that cannot be seen from here those a day old. Only names that start with `prefix`. */
+export async function abandonedTemporary(directory: string, prefix = ''): Promise<string[]> {
   const names = await readdir(directory).catch((): string[] => []);
+  const found: string[] = [];
   for (const name of names) {
     const path = join(directory, name);
     const [, pid, where] = NAME.exec(name) ?? [];
     if (pid === undefined || !name.startsWith(prefix)) continue;
     const isDead = where === place() ? isRunning({ ...ownIdentity(), pid: Number(pid), started: '' }) === false : await isOld(path);
-    if (isDead) await rm(path, { recursive: true, force: true }).catch(() => undefined);
+    if (isDead) found.push(path);
   }
+  return found;
+}
+
+/** Deletes them. */
+export async function sweepTemporary(directory: string, prefix = ''): Promise<void> {
+  for (const path of await abandonedTemporary(directory, prefix)) await rm(path, { recursive: true, force: true }).catch(() => undefined);
 }
 
 async function isOld(path: string): Promise<boolean> {

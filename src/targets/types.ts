@@ -6,16 +6,31 @@ export interface FetchOptions extends CallOptions {
   readonly range?: ByteRange;
 }
 
+export interface ReferrersOptions extends CallOptions {
+  /** Only referrers of this type. */
+  readonly artifactType?: string | undefined;
+}
+
+export interface RegistryLimits {
+  /** What people call the registry. */
+  readonly service: string;
+  readonly maxLayerBytes?: number | undefined;
+  /** Minutes after which an upload is broken off. */
+  readonly uploadMinutes?: number | undefined;
+}
+
 /** What a target may offer. Asked, never cast; decorators pass the record on. */
 export interface Capabilities {
   /** Takes a blob whose digest is not known yet; returns its descriptor, and says by a `done` event whether it was there before. */
   readonly pushUnhashed?: (mediaType: string, source: BlobSource, options?: CallOptions) => Promise<Descriptor>;
   /** Makes a blob of another repository on the same registry available here without moving bytes. */
   readonly mount?: (blob: Descriptor, fromRepository: string, options?: CallOptions) => Promise<boolean>;
+  /** What the registry behind it is known to refuse. */
+  readonly limits?: RegistryLimits | undefined;
   /** All tags. */
   readonly tags?: (options?: CallOptions) => AsyncIterable<string>;
   /** Manifests that name `subject` as theirs: signatures, attestations, SBOMs. Listed is not verified. */
-  readonly referrers?: (subject: Descriptor, options?: CallOptions) => AsyncIterable<Descriptor>;
+  readonly referrers?: (subject: Descriptor, options?: ReferrersOptions) => AsyncIterable<Descriptor>;
   /** Takes the tag away; the manifest stays. */
   readonly untag?: (tag: string, options?: CallOptions) => Promise<void>;
   /** Deletes a manifest and every tag on it. */

@@ -1,5 +1,6 @@
 import { createRegistryClient } from '../../src/registry/client.ts';
 import { remoteRepository } from '../../src/targets/remote.ts';
+import { serveLayout, serveStore } from '../support/kit-serve.ts';
 import { startRegistry } from '../support/registry.ts';
 import { describeTarget } from './target-contract.ts';
 
@@ -12,6 +13,23 @@ for (const bodyReader of ['socket', 'undici'] as const) {
       cleanup: async () => {
         await client.close();
         await registry.close();
+      },
+    };
+  });
+}
+
+for (const [name, serve] of [
+  ['the store', serveStore],
+  ['an image layout', serveLayout],
+] as const) {
+  describeTarget(`a repository of kit serve over ${name}`, async () => {
+    const server = await serve();
+    const client = createRegistryClient({ env: { HOME: '/nonexistent' } });
+    return {
+      target: remoteRepository(client, server.host, 'team/model'),
+      cleanup: async () => {
+        await client.close();
+        await server.close();
       },
     };
   });

@@ -57,6 +57,35 @@ test('push: no tag, and the next one works', async () => {
   await box.ok(push);
 });
 
+test.each(['SIGINT', 'SIGKILL'] as const)('push in chunks: the next one goes on where this one was', async (signal) => {
+  const box = await withModel();
+  await box.ok('pack in -t mine:v1');
+  await box.write({ 'home/config.toml': `[registry."${registry.host}"]\nchunk-size = "8MiB"\n` });
+  // it ends within the third chunk
+  const gate = Promise.withResolvers<void>();
+  const third = Promise.withResolvers<void>();
+  registry.behaviour.onRequest = () => {
+    if (registry.requests.filter(({ method }) => method === 'PATCH').length < 3) return;
+    registry.behaviour.uploadGate = gate.promise;
+    third.resolve();
+  };
+  const push = `push mine:v1 ${registry.host}/mine:v1`;
+  const kit = box.start(`${push} --progress json`);
+  await third.promise;
+  kit.child.kill(signal);
+  const { status } = await kit.finished;
+  expect(status).toBe(signal === 'SIGINT' ? 130 : null);
+  registry.behaviour.onRequest = undefined;
+  registry.behaviour.uploadGate = undefined;
+  gate.resolve();
+  registry.clear();
+  await box.ok(push);
+  const starts = registry.requests.flatMap(({ headers }) => /^(\d+)-/.exec(headers['content-range'] ?? '')?.[1] ?? []);
+  expect(Number(starts[0])).toBeGreaterThanOrEqual(2 * 8 * 1024 * 1024);
+  expect(await readdir(box.path('home/uploads'))).toEqual([]);
+  await box.ok(`pull ${registry.host}/mine:v1`);
+});
+
 test('pull: the next one goes on where this one was', async () => {
   const box = await withModel();
   const name = `${registry.host}/mine:v1`;

@@ -116,6 +116,8 @@ test('a registry that breaks, and one that answers nonsense', async () => {
     exit 5
     --- stderr
     error: 127.0.0.1:55555/team/mine:v1: the registry failed (HEAD http://127.0.0.1:55555/v2/team/mine/manifests/v1: 503) (source)
+
+    hint: try again; if it stays, whoever runs the registry finds why in its log
   `);
   registry.behaviour.faults.length = 0;
   for (const match of [/HEAD .*manifests/, /GET .*manifests/])

@@ -77,7 +77,7 @@ test('an index that is no JSON, or of another shape', async () => {
     --- stderr
     error: <TMP>/home/storage/index.json: the index is not JSON
 
-    hint: restore the file from a backup, or copy the artifacts anew
+    hint: \`kit store check --repair\` rebuilds it from what is stored (of a layout: \`kit store check oci:DIR --repair\`)
   `);
   expect((await box.kit('pack in -t mine:v2')).status).toBe(1);
   // what could not be read is not replaced
@@ -88,7 +88,7 @@ test('an index that is no JSON, or of another shape', async () => {
     --- stderr
     error: <TMP>/home/storage/index.json: index: Invalid input: expected object, received array
 
-    hint: restore the file from a backup, or copy the artifacts anew
+    hint: \`kit store check --repair\` rebuilds it from what is stored (of a layout: \`kit store check oci:DIR --repair\`)
   `);
 });
 

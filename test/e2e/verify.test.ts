@@ -137,7 +137,12 @@ describe('signatures of cosign', () => {
     expect(transparencyLog).toBe('not consulted');
     expect({ reference, digest, verified }).toEqual({ reference: layout('cosign-bundle'), digest: SUBJECT, verified: true });
     expect(signatures.filter(({ accepted }) => accepted)).toEqual([
-      { kind: 'bundle', digest: 'sha256:19bb600d22b53dc7075ba5a7341df5f58bdcb4a555fe576a09f36a7067c1b2fa', accepted: true },
+      {
+        kind: 'bundle',
+        digest: 'sha256:19bb600d22b53dc7075ba5a7341df5f58bdcb4a555fe576a09f36a7067c1b2fa',
+        accepted: true,
+        signer: { type: 'key', name: KEY, keyId: expect.stringMatching(/^[\w+/]{43}=$/) as string },
+      },
     ]);
   });
 

@@ -1,10 +1,12 @@
 import { spawnSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { digestOf } from '../../src/oci/digest.ts';
 import { hasDockerRegistry, startDockerRegistry } from '../support/docker-registry.ts';
 import { copyGoldenInput, type Sandbox, sandbox } from '../support/kit.ts';
 
+const PROGRAM = join(import.meta.dirname, '..', '..', 'bin', 'kit.js');
 const hasSkopeo = spawnSync('skopeo', ['--version']).status === 0;
 
 interface Manifest {
@@ -18,6 +20,18 @@ async function packed(): Promise<{ box: Sandbox; digest: string; manifest: Manif
   await box.ok('pack src -t tiny:v1');
   const { digest, manifest } = JSON.parse(await box.ok('inspect tiny:v1')) as { digest: string; manifest: Manifest };
   return { box, digest, manifest };
+}
+
+/** `kit load` of a pipe, into another home. */
+function piped(box: Sandbox, file: string, ...args: string[]): string {
+  const command = 'archive=$1 && shift && cat "$archive" | "$@"';
+  const { status, stdout, stderr } = spawnSync('sh', ['-c', command, 'sh', file, process.execPath, PROGRAM, 'load', ...args], {
+    cwd: box.root,
+    env: { ...process.env, KIT_HOME: box.path('elsewhere'), CI: '' },
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new Error(`kit load ${args.join(' ')}: ${stderr}`);
+  return stdout;
 }
 
 function skopeo(box: Sandbox, ...args: string[]): string {
@@ -60,6 +74,72 @@ describe.skipIf(!hasSkopeo)('skopeo', () => {
       await box.ok(`unpack ${place} -d ${out}`);
       await expectSameFiles(box, out);
     }
+  });
+});
+
+const there = (box: Sandbox) => ({ env: { KIT_HOME: box.path('elsewhere') } });
+
+describe.skipIf(!hasSkopeo)('skopeo and archives', () => {
+  test('reads what `kit save` writes, by its full name', async () => {
+    const { box, digest } = await packed();
+    await box.ok('tag tiny:v1 ghcr.io/team/tiny:v2');
+    await box.ok('save tiny:v1 ghcr.io/team/tiny:v2 -o both.tar');
+    for (const name of ['tiny:v1', 'ghcr.io/team/tiny:v2']) {
+      expect(digestOf(Buffer.from(skopeo(box, 'inspect', '--raw', `oci-archive:both.tar:${name}`))), name).toBe(digest);
+      skopeo(box, 'copy', '--preserve-digests', `oci-archive:both.tar:${name}`, `oci:from-archive:${name}`);
+    }
+    await box.ok(`unpack oci:from-archive@${digest} -d out`);
+    await expectSameFiles(box, 'out');
+  });
+
+  test.each(['file', 'pipe'])('`kit load` reads what it writes, from a %s', async (way) => {
+    const { box, digest } = await packed();
+    for (const name of ['ghcr.io/team/tiny:v9', 'v9', ''])
+      skopeo(
+        box,
+        'copy',
+        '--preserve-digests',
+        'oci:home/storage:tiny:v1',
+        `oci-archive:named-${name.length}.tar${name === '' ? '' : `:${name}`}`,
+      );
+    const load = async (file: string, ...args: string[]): Promise<string> =>
+      way === 'file' ? await box.ok(['load', '-i', file, ...args], there(box)) : piped(box, file, ...args);
+    expect(await load('named-20.tar')).toBe(`Loaded ghcr.io/team/tiny:v9 ${digest}\n`);
+    expect(await load('named-2.tar', '--name', 'tiny')).toBe(`Loaded tiny:v9 ${digest}\n`);
+    expect(await load('named-0.tar')).toBe(`Loaded ${digest}\n`);
+    await box.ok('unpack tiny:v9 -d out', there(box));
+    await expectSameFiles(box, 'out');
+  });
+
+  test('an archive of an older `docker save` is refused with the way to convert it', async () => {
+    const box = await sandbox();
+    await box.write({ 'manifest.json': '[]' });
+    expect(spawnSync('tar', ['cf', 'docker.tar', 'manifest.json'], { cwd: box.root }).status).toBe(0);
+    const run = await box.kit('load -i docker.tar');
+    expect(run.status).toBe(1);
+    expect(run.stderr).toContain('skopeo copy docker-archive:');
+  });
+
+  test.skipIf(!hasDockerRegistry)('`kit copy` and it agree; within a registry bytes stay where they are', async () => {
+    const { box, digest } = await packed();
+    const [a, b] = [await startDockerRegistry(), await startDockerRegistry()];
+    onTestFinished(async () => {
+      await Promise.all([a.close(), b.close()]);
+    });
+    await box.ok(`push tiny:v1 ${a.host}/team/tiny:v1`);
+    await box.ok(`copy ${a.host}/team/tiny:v1 ${b.host}/ours/tiny`, there(box));
+    skopeo(
+      box,
+      'copy',
+      '--all',
+      '--src-tls-verify=false',
+      '--dest-tls-verify=false',
+      `docker://${b.host}/ours/tiny:v1`,
+      `docker://${a.host}/back/tiny:v1`,
+    );
+    expect(JSON.parse(await box.ok(`inspect --remote ${a.host}/back/tiny:v1`))).toHaveProperty('digest', digest);
+    const mounted = JSON.parse(await box.ok(`copy --format json ${a.host}/team/tiny:v1 ${a.host}/prod/tiny`, there(box))) as unknown;
+    expect(mounted).toMatchObject([{ digest, moved: { count: 1 }, mounted: { count: 11 } }]);
   });
 });
 

@@ -55,6 +55,12 @@ export interface Behaviour {
   shortenChunks: number[];
   /** The connection of a PATCH or PUT is cut after so many bytes, which are kept; used up once per element. */
   cutUploads: number[];
+  /** The body of a PATCH or PUT is read no further than so many bytes, until the client breaks the connection; used up once per element. */
+  stallUploads: number[];
+  /** False: a session whose request broke is gone, as in CNCF Distribution. */
+  keepsBroken: boolean;
+  /** The next blob download continues byte by byte after so many; used up once per element. */
+  trickleDownloads: number[];
   /** PUT of a larger blob body is answered with 413. */
   maxPut: number;
   /** Bodies of uploads are not read before it resolves. */
@@ -91,6 +97,9 @@ export function defaultBehaviour(): Behaviour {
     chunkMinimum: undefined,
     shortenChunks: [],
     cutUploads: [],
+    stallUploads: [],
+    keepsBroken: true,
+    trickleDownloads: [],
     maxPut: Number.POSITIVE_INFINITY,
     uploadGate: undefined,
     mounts: true,

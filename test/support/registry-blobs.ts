@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
+import { setTimeout as wait } from 'node:timers/promises';
 import { isDigest, type Digest } from '../../src/oci/digest.ts';
 import type { Exchange } from './registry.ts';
 import { fail } from './registry-reply.ts';
@@ -75,6 +76,17 @@ async function sendContent({ registry, response }: Exchange, digest: Digest, { s
   if (!isPart && behaviour.pauseWhole !== undefined) {
     await sendUpTo(start + behaviour.pauseWhole.bytes);
     await behaviour.pauseWhole.until;
+  }
+  const trickle = behaviour.trickleDownloads.shift();
+  if (trickle !== undefined) {
+    await sendUpTo(start + trickle);
+    // until the client has had enough
+    for (; position < end && !response.destroyed; position++) {
+      for await (const byte of storage.read(digest, position, position + 1)) response.write(byte);
+      await wait(5);
+    }
+    response.end();
+    return;
   }
   const cut = behaviour.cutDownloads.shift() ?? (isPart ? behaviour.cutRanges.shift() : undefined);
   await sendBytes(response, storage.read(digest, position, end), cut ?? Number.POSITIVE_INFINITY);
@@ -162,17 +174,24 @@ async function finishUpload(exchange: Exchange, upload: Upload): Promise<void> {
 async function receive({ registry, request, entry }: Exchange, upload: Upload, keep = Number.POSITIVE_INFINITY): Promise<void> {
   await registry.behaviour.uploadGate;
   const cut = registry.behaviour.cutUploads.shift();
+  const stall = registry.behaviour.stallUploads.shift();
   const limit = Math.min(keep, cut ?? keep);
   let kept = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    entry.received += chunk.byteLength;
-    const part = chunk.subarray(0, Math.max(0, limit - kept));
-    kept += part.byteLength;
-    if (part.byteLength > 0) await registry.storage.append(upload, part);
-    if (cut !== undefined && kept >= cut) {
-      request.socket.destroy();
-      throw new Error('cut');
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      entry.received += chunk.byteLength;
+      const part = chunk.subarray(0, Math.max(0, limit - kept));
+      kept += part.byteLength;
+      if (part.byteLength > 0) await registry.storage.append(upload, part);
+      if (cut !== undefined && kept >= cut) {
+        request.socket.destroy();
+        throw new Error('cut');
+      }
+      if (stall !== undefined && kept >= stall) await once(request.socket, 'close');
     }
+  } catch (error) {
+    if (!registry.behaviour.keepsBroken) await registry.storage.cancel(upload);
+    throw error;
   }
 }
 

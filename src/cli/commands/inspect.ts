@@ -11,7 +11,9 @@ type Flags = FormatFlag & KitFlags & { readonly remote?: boolean };
 export function register(command: Command, context: OpenContext): void {
   addNetworkOptions(
     addFormatOption(
-      command.argument('<reference>', 'a ModelKit, or oci:DIR[:tag]').option('-r, --remote', 'look in the registry, not in local storage'),
+      command
+        .argument('<reference>', 'a ModelKit, or any other artifact, image or index; or oci:DIR[:tag]')
+        .option('-r, --remote', 'look in the registry, not in local storage'),
     ),
   )
     .addHelpText('after', EXAMPLES)
@@ -21,15 +23,17 @@ export function register(command: Command, context: OpenContext): void {
 const EXAMPLES = `
 Examples:
   kit inspect mymodel:v1
-  kit inspect --remote ghcr.io/team/mymodel:v1 | jq .manifest.layers`;
+  kit inspect --remote ghcr.io/team/mymodel:v1 | jq .manifest.layers
+  kit inspect --remote ghcr.io/team/image:v1 | jq -r .description`;
 
-// text and json are the same here: the command always answered in JSON
+// text and json are the same here: the command always answered in JSON. For a ModelKit in the fields that it always had
 async function run(reference: string, flags: Flags, context: CliContext): Promise<void> {
-  const { digest, cliVersion, kitfileFields, manifest } = await inspect(
+  const { digest, cliVersion, format, description, problem, kitfileFields, manifest, index } = await inspect(
     context.kit(flags),
     parseLocation(reference),
     flags.remote === true ? 'remote' : 'local',
     context.call,
   );
-  context.result('text', undefined, [stringifyLikeGo({ digest, cliVersion, kitfile: kitfileFields, manifest }, 2)]);
+  const kind = format === 'modelkit' && problem === undefined ? {} : { format, description, problem };
+  context.result('text', undefined, [stringifyLikeGo({ digest, cliVersion, ...kind, kitfile: kitfileFields, manifest, index }, 2)]);
 }

@@ -1,20 +1,26 @@
 import type { Command } from 'commander';
 import { text as readAll } from 'node:stream/consumers';
 import { KitError } from '../../errors.ts';
+import { PACK_FORMATS, type PackFormatName } from '../../formats/registry.ts';
 import { findKitfile } from '../../operations/read-kitfile.ts';
 import { pack, type PackResult } from '../../operations/pack.ts';
 import { COMPRESSIONS, type Compression } from '../../blobs/compress.ts';
-import { parseLocation } from '../../oci/reference.ts';
+import { type Location, parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { oneOf } from '../options/global.ts';
-import { addNetworkOptions, type KitFlags } from '../options/network.ts';
+import { addNetworkOptions } from '../options/network.ts';
+import { addSignAfterOptions, openSignAfter, type SignAfterFlags } from '../options/sign-after.ts';
 
-interface PackFlags extends FormatFlag, KitFlags {
+const FORMATS = Object.keys(PACK_FORMATS) as PackFormatName[];
+
+interface PackFlags extends FormatFlag, SignAfterFlags {
   readonly file?: string;
   readonly tag?: string;
   readonly compression: Compression;
-  readonly layerFormat: 'tar' | 'raw';
+  readonly layerFormat?: 'tar' | 'raw';
+  readonly to?: PackFormatName;
+  readonly useModelPack?: boolean;
   readonly followSymlinks?: boolean;
   readonly created?: string;
   readonly push?: boolean;
@@ -34,9 +40,12 @@ export function register(command: Command, context: OpenContext): void {
         .option('--compression <method>', COMPRESSIONS.join(', '), (value: string) => oneOf('--compression', value, COMPRESSIONS), 'none')
         .option(
           '--layer-format <format>',
-          'tar, or raw for one file a layer (KitOps before 1.15 cannot read raw)',
+          'tar, or raw for one file a layer, which KitOps before 1.15 cannot read (default: tar; raw for a ModelPack)',
           (value: string) => oneOf('--layer-format', value, ['tar', 'raw']),
-          'tar',
+        )
+        .option('--use-model-pack', 'pack a CNCF ModelPack instead of a ModelKit')
+        .option('--to <format>', `what to pack: ${FORMATS.join(', ')} (default: modelkit)`, (value: string) =>
+          oneOf('--to', value, FORMATS),
         )
         .option('--follow-symlinks', 'pack links out of the directory as what they point to')
         .option('--created <time>', 'time for the manifest, RFC 3339 (default: none, or $SOURCE_DATE_EPOCH)')
@@ -46,6 +55,7 @@ export function register(command: Command, context: OpenContext): void {
   )
     .addHelpText('after', EXAMPLES)
     .action(async (directory: string, flags: PackFlags) => run(directory, flags, await context()));
+  addSignAfterOptions(command);
 }
 
 const EXAMPLES = `
@@ -53,10 +63,13 @@ Examples:
   kit pack . -t mymodel:v1                                pack with the Kitfile here
   kit pack . -f Kitfile.prod -t ghcr.io/team/mymodel:v1,prod
   kit pack . -t oci:./layout:v1                           into an image layout, no store needed
-  kit pack . -t localhost:5000/mymodel:v1 --push          straight to a registry`;
+  kit pack . -t localhost:5000/mymodel:v1 --push          straight to a registry
+  kit pack . -t localhost:5000/mymodel:v1 --push --sign --key cosign.key
+  kit pack . -t mymodel:v1 --use-model-pack               as a ModelPack, for modctl, CRI-O and Docker Model Runner`;
 
 async function run(directory: string, flags: PackFlags, context: CliContext): Promise<void> {
-  const kit = context.kit(flags);
+  const destination = flags.tag === undefined ? undefined : parseLocation(flags.tag);
+  const { kit, signAfter } = await openSignAfter(flags, requireSignable(flags, destination), context);
   const created = readCreated(flags.created, context.env['SOURCE_DATE_EPOCH']);
   const file = flags.file;
   if (flags.push === true && flags.tag === undefined)
@@ -71,18 +84,26 @@ async function run(directory: string, flags: PackFlags, context: CliContext): Pr
     kit,
     {
       directory,
+      format: readFormat(flags),
       compression: flags.compression,
-      layerFormat: flags.layerFormat,
       cache: flags.cache,
+      ...(flags.layerFormat !== undefined && { layerFormat: flags.layerFormat }),
       ...(kitfile && { kitfile }),
-      ...(flags.tag !== undefined && { destination: parseLocation(flags.tag) }),
+      ...(destination && { destination }),
       ...(flags.followSymlinks !== undefined && { followSymlinks: flags.followSymlinks }),
       ...(flags.push !== undefined && { push: flags.push }),
       ...(created !== undefined && { created }),
     },
     context.call,
   );
-  context.result(flags.format, result, describe(result));
+  await signAfter?.(result.digest);
+  context.result(flags.format, result, [...describe(result), ...(signAfter === undefined ? [] : [`Signed ${result.digest}`])]);
+}
+
+/** Where `--sign` finds the artifact; local storage is signed by `kit sign`. @throws KitError USAGE */
+function requireSignable({ sign, push }: PackFlags, destination: Location | undefined): Location | undefined {
+  if (sign !== true || push === true || destination?.type === 'layout') return destination;
+  throw new KitError('USAGE', '--sign needs --push, or --tag oci:DIR', { hint: '`kit push --sign` signs what was packed before' });
 }
 
 function describe({ layers, config, manifest, digest }: PackResult): string[] {
@@ -92,6 +113,17 @@ function describe({ layers, config, manifest, digest }: PackResult): string[] {
     `${manifest.existed ? 'Manifest already exists in storage' : 'Saved manifest to storage'}: ${manifest.digest}`,
     `Model saved: ${digest}`,
   ];
+}
+
+/** @throws KitError USAGE */
+function readFormat({ to, useModelPack }: PackFlags): PackFormatName {
+  if (useModelPack !== true) return to ?? 'modelkit';
+  if (to !== undefined && to !== 'modelpack') {
+    throw new KitError('USAGE', `--use-model-pack and --to ${to} contradict each other`, {
+      hint: '`--use-model-pack` is `--to modelpack`: give one of them',
+    });
+  }
+  return 'modelpack';
 }
 
 /** @throws KitError USAGE */

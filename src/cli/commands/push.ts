@@ -3,7 +3,8 @@ import { push } from '../../operations/transfer.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
-import { addNetworkOptions, type KitFlags } from '../options/network.ts';
+import { addNetworkOptions } from '../options/network.ts';
+import { addSignAfterOptions, openSignAfter, type SignAfterFlags } from '../options/sign-after.ts';
 
 export function register(command: Command, context: OpenContext): void {
   addNetworkOptions(
@@ -14,9 +15,10 @@ export function register(command: Command, context: OpenContext): void {
     ),
   )
     .addHelpText('after', EXAMPLES)
-    .action(async (source: string, destination: string | undefined, flags: FormatFlag & KitFlags) =>
+    .action(async (source: string, destination: string | undefined, flags: FormatFlag & SignAfterFlags) =>
       run(source, destination, flags, await context()),
     );
+  addSignAfterOptions(command);
 }
 
 const EXAMPLES = `
@@ -24,14 +26,25 @@ Examples:
   kit push ghcr.io/team/mymodel:v1
   kit push ghcr.io/team/mymodel:v1,prod                    several tags
   kit push mymodel:v1 ghcr.io/team/mymodel:v1              under another name
-  kit push oci:./layout:v1 localhost:5000/mymodel:v1       from an image layout`;
+  kit push oci:./layout:v1 localhost:5000/mymodel:v1       from an image layout
+  kit push ghcr.io/team/mymodel:v1 --sign --key cosign.key signed in the registry`;
 
-async function run(source: string, destination: string | undefined, flags: FormatFlag & KitFlags, context: CliContext): Promise<void> {
+async function run(
+  source: string,
+  destination: string | undefined,
+  flags: FormatFlag & SignAfterFlags,
+  context: CliContext,
+): Promise<void> {
   const to = destination === undefined ? {} : { destination: parseLocation(destination) };
-  const pushed = await push(context.kit(flags), { source: parseLocation(source), ...to }, context.call);
-  context.result(
-    flags.format,
-    pushed,
-    pushed.flatMap(({ reference, digest }) => [`Pushing ${reference}`, `Pushed ${digest}`]),
-  );
+  const goal = parseLocation(destination ?? source);
+  const { kit, signAfter } = await openSignAfter(flags, goal, context);
+  const pushed = await push(kit, { source: parseLocation(source), ...to }, context.call);
+  // one signature for each manifest, however many tags it has
+  const signed = new Set<string>();
+  for (const { digest } of signAfter === undefined ? [] : pushed) {
+    if (!signed.has(digest)) await signAfter?.(digest);
+    signed.add(digest);
+  }
+  const lines = pushed.flatMap(({ reference, digest }) => [`Pushing ${reference}`, `Pushed ${digest}`]);
+  context.result(flags.format, pushed, [...lines, ...[...signed].map((digest) => `Signed ${digest}`)]);
 }

@@ -6,9 +6,10 @@ import { parseByteSize } from '../../oci/byte-size.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
-import { addNetworkOptions, collect, type KitFlags } from '../options/network.ts';
+import { addNetworkOptions, collect } from '../options/network.ts';
+import { addVerifyFirstOptions, openVerifyFirst, type VerifyFirstFlags } from '../options/verify-first.ts';
 
-interface UnpackFlags extends FormatFlag, KitFlags {
+interface UnpackFlags extends FormatFlag, VerifyFirstFlags {
   readonly dir?: string;
   readonly overwrite?: boolean;
   readonly ignoreExisting?: boolean;
@@ -46,6 +47,7 @@ export function register(command: Command, context: OpenContext): void {
   )
     .addHelpText('after', EXAMPLES)
     .action(async (reference: string, flags: UnpackFlags) => run(reference, flags, await context()));
+  addVerifyFirstOptions(command);
 }
 
 const EXAMPLES = `
@@ -53,6 +55,7 @@ Examples:
   kit unpack mymodel:v1 -d ./out                                 everything
   kit unpack ghcr.io/team/mymodel:v1 --filter model -d ./out     only the model, straight from the registry
   kit unpack mymodel:v1 --filter datasets:train,test             datasets by name
+  kit unpack ghcr.io/team/mymodel:v1 --verify --key cosign.pub   only if it is signed
   kit unpack mymodel:v1 --filter 'docs:*.md' --filter kitfile    one or the other`;
 
 async function run(reference: string, flags: UnpackFlags, context: CliContext): Promise<void> {
@@ -61,10 +64,12 @@ async function run(reference: string, flags: UnpackFlags, context: CliContext): 
   const source = parseLocation(reference);
   if (source.type === 'reference' && source.reference.tags.length > 1)
     throw new KitError('USAGE', `${reference}: cannot unpack several tags`, { hint: 'unpack one at a time' });
+  const { kit, admit } = await openVerifyFirst(flags, context);
   const result = await unpack(
-    context.kit(flags),
+    kit,
     {
       source,
+      ...(admit && { admit }),
       filters: readFilters(flags),
       conflict: flags.overwrite === true ? 'overwrite' : flags.ignoreExisting === true ? 'keep' : 'fail',
       ...(flags.dir !== undefined && { directory: flags.dir }),

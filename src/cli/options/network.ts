@@ -18,13 +18,13 @@ export function addNetworkOptions(command: Command): Command {
   return command
     .option('--plain-http', 'use http instead of https (the default for localhost, unless a TLS option is given)')
     .option('--no-plain-http', 'use https, for localhost too')
-    .option('--tls-verify', 'check the certificate of the registry', true)
+    .option('--tls-verify', 'check the certificate of the registry (the default)')
     .option('--no-tls-verify', 'accept any certificate')
     .option('--tls-cert <file>', "PEM file with a certificate authority to trust besides the system's (repeatable)", collect)
     .option('--cert <file>', 'PEM file with a client certificate')
     .option('--key <file>', 'PEM file with the key of the client certificate')
     .option('--concurrency <count>', 'how many blobs to move at a time', '5')
-    .option('--proxy <url>', 'proxy for all requests (default: $HTTPS_PROXY, $HTTP_PROXY, $NO_PROXY)');
+    .option('--proxy <url>', 'proxy for all requests (default: config.toml of kit, $HTTPS_PROXY, $HTTP_PROXY, $NO_PROXY)');
 }
 
 export function collect(value: string, values: readonly string[] = []): string[] {

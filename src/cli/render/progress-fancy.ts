@@ -50,6 +50,7 @@ export function fancyProgress(stream: OutputStream, clock: Clock, env: NodeJS.Pr
         const [verb, what] = retryText(event, transfers.inFlight.get(event.id));
         print(`${color.yellow(verb)} ${what}`);
       } else if (event.type === 'warning') print(`${color.yellow('warning')}: ${message(event.message)}`);
+      else if (event.type === 'note') print(message(event.message));
     },
     stop() {
       stopTimer?.();

@@ -31,6 +31,7 @@ export function plainProgress(stream: OutputStream, clock: Clock): Progress {
         if (transfer !== undefined) print(doneText(transfer, event.outcome, clock.now()).join(' '));
       } else if (event.type === 'retry') print(retryText(event, transfers.inFlight.get(event.id)).join(' '));
       else if (event.type === 'warning') print(`warning: ${message(event.message)}`);
+      else if (event.type === 'note') print(message(event.message));
     },
     stop() {
       stopTimer?.();

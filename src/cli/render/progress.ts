@@ -27,10 +27,12 @@ export function createProgress(
 ): Progress {
   const style = styleFor(globals.progress, env, stream);
   const display = createDisplay(style, env, stream, clock);
-  const warns = style === 'json' || LOG_LEVELS.indexOf(globals.logLevel) <= LOG_LEVELS.indexOf('warn');
+  const level = LOG_LEVELS.indexOf(globals.logLevel);
+  const notes = style === 'json' || level <= LOG_LEVELS.indexOf('debug');
+  const warns = style === 'json' || level <= LOG_LEVELS.indexOf('warn');
   return {
     show(event) {
-      if (warns || event.type !== 'warning') display.show(event);
+      if (event.type === 'warning' ? warns : event.type !== 'note' || notes) display.show(event);
     },
     stop: () => display.stop(),
   };
@@ -52,6 +54,7 @@ function createDisplay(style: Style, env: NodeJS.ProcessEnv, stream: OutputStrea
   return {
     show(event) {
       if (event.type === 'warning') stream.write(`warning: ${message(event.message)}\n`);
+      if (event.type === 'note') stream.write(`${message(event.message)}\n`);
     },
     stop() {},
   };

@@ -3,10 +3,9 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { modelkit, parseLayerType } from '../../../src/formats/modelkit.ts';
 import { formatOf } from '../../../src/formats/registry.ts';
-import type { PackedLayer } from '../../../src/formats/types.ts';
+import type { PackedLayer, PackFile, PlanOptions } from '../../../src/formats/types.ts';
 import { parseKitfile } from '../../../src/kitfile/parse.ts';
-import { type KitfileEntry, kitfileEntries } from '../../../src/kitfile/types.ts';
-import { describe as describeBlob } from '../../../src/oci/descriptor.ts';
+import { type KitfileEntry, kitfileEntries, type Role } from '../../../src/kitfile/types.ts';
 import { type Digest, digestOf } from '../../../src/oci/digest.ts';
 import type { Manifest } from '../../../src/oci/manifest.ts';
 import { loadManifest, readBlob, readManifest } from '../../support/golden-layout.ts';
@@ -85,43 +84,75 @@ describe('artifacts of KitOps', () => {
     const { artifact } = read('kit-modelkit-tar');
     const entries: KitfileEntry[] = kitfileEntries(artifact.kitfile!);
     const layers = manifest.layers.map((descriptor, index): PackedLayer => {
-      const { role, index: position } = entries[index] as KitfileEntry;
-      return { role, index: position, descriptor, diffId: descriptor.digest };
+      const { role, index: position, path = '.' } = entries[index] as KitfileEntry;
+      return { role, index: position, path, descriptor, diffId: descriptor.digest };
     });
-    const config = modelkit.assembleConfig(artifact.kitfile!, layers);
-    expect(Buffer.from(config).equals(readBlob('kit-modelkit-tar', manifest.config))).toBe(true);
-
-    const annotations = { 'ml.kitops.modelkit.cli-version': 'unknown' };
-    const written = modelkit.assembleManifest(describeBlob(CONFIG, config), layers, { annotations });
-    // what KitOps 1.15 added
-    const older = Buffer.from(written)
+    const written = modelkit.assemble(artifact.kitfile!, layers, {});
+    expect(written.config.descriptor).toEqual(manifest.config);
+    expect(Buffer.from(written.config.bytes).equals(readBlob('kit-modelkit-tar', manifest.config))).toBe(true);
+    expect(written.extra).toEqual([]);
+    // what KitOps 1.15 added, and what depends on the tool
+    const older = Buffer.from(written.manifest)
       .toString()
       .replace(
         '"mediaType":"application/vnd.oci.image.manifest.v1+json","artifactType":"application/vnd.kitops.modelkit.manifest.v1+json",',
         '',
-      );
+      )
+      .replace(/\}$/, ',"annotations":{"ml.kitops.modelkit.cli-version":"unknown"}}');
     expect(older).toBe(readManifest('kit-modelkit-tar').toString());
   });
 });
 
+function planned(role: Role, options: Partial<PlanOptions>, file: Partial<PackFile> = {}) {
+  const own: PackFile = { path: 'a/b.md', type: 'file', mode: 0o4755, size: 7, ...file };
+  const folder: PackFile = { path: 'a', type: 'directory', mode: 0o755, size: 0 };
+  const warnings: string[] = [];
+  const warn = (code: string): void => void warnings.push(code);
+  const entry = { role, index: 0, name: undefined, path: './a/b.md' };
+  const [layer] = modelkit.plan([{ entry, path: 'a/b.md', files: [folder, own] }], {
+    encoding: undefined,
+    compression: 'none',
+    warn,
+    ...options,
+  });
+  return { layer, warnings };
+}
+
 describe('writing', () => {
-  test('media types and annotations', () => {
-    expect(modelkit.layerMediaType('prompt', 'tar', 'gzip-fastest')).toBe('application/vnd.kitops.modelkit.code.v1.tar+gzip');
-    expect(modelkit.layerMediaType('mcpserver', 'raw', 'none')).toBe('application/vnd.kitops.modelkit.mcpb.v1.raw');
-    expect(modelkit.layerMediaType('docs', 'tar', 'zstd')).toBe('application/vnd.kitops.modelkit.docs.v1.tar+zstd');
-    expect(modelkit.layerAnnotations('prompt', 'a/b.md', { mode: 0o4755, size: 7 })).toEqual({
+  test.each([
+    ['prompt', { compression: 'gzip-fastest' }, 'code.v1.tar+gzip'],
+    ['mcpserver', { compression: 'zstd' }, 'mcpb.v1.raw'],
+    ['docs', { encoding: 'tar', compression: 'zstd' }, 'docs.v1.tar+zstd'],
+    ['model', { encoding: 'raw', compression: 'gzip' }, 'model.v1.raw+gzip'],
+  ] as const)('a %s with %j is %s', (role, options, type) => {
+    expect(planned(role, options).layer?.mediaType).toBe(`application/vnd.kitops.modelkit.${type}`);
+  });
+
+  test('annotations; a raw layer is the one file, a tar has its ancestors too', () => {
+    const raw = planned('prompt', { encoding: 'raw' }).layer;
+    expect(raw?.files.map(({ path }) => path)).toEqual(['a/b.md']);
+    expect(raw?.annotations).toEqual({
       'ml.kitops.modelkit.layer-subtype': 'prompt',
       'org.cncf.model.file.metadata+json':
         '{"name":"b.md","mode":493,"uid":0,"gid":0,"size":7,"mtime":"1970-01-01T00:00:00Z","typeflag":48}',
       'org.cncf.model.filepath': 'a/b.md',
     });
+    const tar = planned('code', {}).layer;
+    expect(tar?.files.map(({ path }) => path)).toEqual(['a', 'a/b.md']);
+    expect(tar?.annotations).toEqual({ 'org.cncf.model.filepath': 'a/b.md' });
   });
 
-  test('annotations are sorted, and left out when there are none', () => {
-    const config = describeBlob(CONFIG, Buffer.from('{}'));
-    const text = (annotations: Record<string, string>) => Buffer.from(modelkit.assembleManifest(config, [], { annotations })).toString();
-    expect(text({})).toMatch(/"layers":\[\]\}$/);
-    expect(text({ b: '1', a: '<2>' })).toMatch(/"annotations":\{"a":"\\u003c2\\u003e","b":"1"\}\}$/);
+  test('a directory is never raw', () => {
+    const directory = { type: 'directory', size: 0 } as const;
+    expect(planned('code', { encoding: 'raw' }, directory)).toMatchObject({ layer: { encoding: 'tar' }, warnings: ['LAYER_NOT_RAW'] });
+    expect(() => planned('mcpserver', {}, directory)).toThrow(expect.objectContaining({ code: 'PATH_UNSUPPORTED' }));
+  });
+
+  test('annotations of the manifest are left out when there are none', () => {
+    const text = (created?: string) =>
+      Buffer.from(modelkit.assemble({ manifestVersion: '1.0.0', package: {} }, [], { created }).manifest).toString();
+    expect(text()).toMatch(/"layers":\[\]\}$/);
+    expect(text('2026-01-01T00:00:00Z')).toMatch(/"annotations":\{"org.opencontainers.image.created":"2026-01-01T00:00:00Z"\}\}$/);
   });
 });
 

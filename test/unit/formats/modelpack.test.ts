@@ -156,6 +156,41 @@ describe('reading', () => {
     expect(diffIds([])).toBeUndefined();
   });
 
+  test('a config that counts other layers than the manifest', () => {
+    expect(() => diffIds([DIGEST, DIGEST])).toThrow(code('MANIFEST_INVALID'));
+    const two = { modelfs: { type: 'layers', diffIds: [DIGEST] } };
+    const manifest = loadManifest('modctl-raw');
+    expect(() => modelpack.read(manifest, Buffer.from(JSON.stringify(two)), 'the-name')).toThrow(code('MANIFEST_INVALID'));
+  });
+
+  test('a Kitfile as a layer, as older KitOps had it, is no file', () => {
+    expect(readMade({ type: 'application/vnd.kitops.modelkit.config.v1+json', annotations: {} }).layers).toEqual([]);
+  });
+
+  test("the author's Kitfile goes before the one that was spelled out for KitOps", () => {
+    const text = (path: string) => JSON.stringify({ manifestVersion: '1.0.0', package: {}, code: [{ path }] });
+    const manifestAnnotations = { 'ml.kitops.modelkit.kitfile': text('src/a'), 'dev.ocikit.kitfile': text('./src/') };
+    const { kitfile, layers } = readMade({ type: 'code.v1.raw', annotations: { 'org.cncf.model.filepath': 'src/a' }, manifestAnnotations });
+    expect(kitfile?.code).toEqual([{ path: './src/' }]);
+    expect(layers).toMatchObject([{ role: 'code', path: 'src/a', within: './src/', target: 'src/a' }]);
+  });
+
+  test.each([
+    ['no Kitfile', '[]'],
+    ['a field of the wrong type', '{"model":5}'],
+    ['a digest that is none', '{"code":[{"path":"a","digest":"sha256:x"}]}'],
+    ['deep nesting', `{"model":{"parameters":${'['.repeat(5000)}${']'.repeat(5000)}}}`],
+  ])('an annotation that holds %s', (_, text) => {
+    for (const key of ['ml.kitops.modelkit.kitfile', 'dev.ocikit.kitfile'])
+      expect(() => readMade({ manifestAnnotations: { [key]: text } }), key).toThrow(code('MANIFEST_INVALID'));
+  });
+
+  test('paths of a Kitfile say nothing about where a file goes', () => {
+    const kitfile = { code: [{ path: '../../evil', digest: DIGEST }] };
+    const { layers } = readMade({ type: 'code.v1.raw', manifestAnnotations: { 'ml.kitops.modelkit.kitfile': JSON.stringify(kitfile) } });
+    expect(layers).toMatchObject([{ path: '../../evil', target: 'a' }]);
+  });
+
   test('what it cannot use is named', () => {
     expect(() => readMade({ type: 'weight.v1.zip' })).toThrow(code('UNSUPPORTED'));
     expect(() => readMade({ type: 'constructor.v1.raw' })).toThrow(code('UNSUPPORTED'));

@@ -2,6 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { bytesSource } from '../../../src/blobs/source.ts';
 import { mergeScopes } from '../../../src/registry/auth.ts';
 import type { Credential } from '../../../src/registry/credential.ts';
+import { endpointOf } from '../../../src/registry/endpoint.ts';
+import { requestToken } from '../../../src/registry/token.ts';
+import { Transport } from '../../../src/registry/transport.ts';
 import { addEmptyManifest, collect, connect, randomBlob } from '../../support/registry-client.ts';
 import { startRegistry, type TestRegistry } from '../../support/registry.ts';
 
@@ -207,6 +210,20 @@ describe('bearer authentication', () => {
   test.each(['ftp://x/token', 'http://', 'javascript://x'])('the realm %s is refused', async (realm) => {
     const { client, registry } = await connect({ auth: { ...auth, realm: realm as `${string}://${string}` } }, as(USER));
     await expect(client.ping(registry.host)).rejects.toMatchObject({ code: 'REGISTRY_ERROR' });
+  });
+
+  test.each([
+    ['https://ghcr.io', 'https://169.254.169.254/token'],
+    ['https://ghcr.io', 'https://127.0.0.1/token'],
+    ['https://ghcr.io', 'https://[::1]/token'],
+  ])('a public registry (%s) cannot name the private realm %s', async (origin, realm) => {
+    const transport = new Transport({ env: {} });
+    const endpoint = endpointOf(origin.replace('https://', ''), false);
+    const challenge = { scheme: 'bearer', parameters: new Map([['realm', realm]]) };
+    await expect(requestToken(transport, { endpoint, challenge, scopes: [], credential: USER })).rejects.toMatchObject({
+      code: 'REGISTRY_ERROR',
+      message: expect.stringContaining('private address') as unknown,
+    });
   });
 
   test.each(['{}', '[]', 'no json', '{"token":""}', '{"token":"a\\r\\nX: y"}', '{"token":7}'])(

@@ -53,7 +53,7 @@ describe('errors', () => {
     [405, 'UNSUPPORTED'],
     [400, 'REGISTRY_ERROR'],
     [418, 'REGISTRY_ERROR'],
-    [500, 'REGISTRY_ERROR'],
+    [501, 'REGISTRY_ERROR'],
   ] as const)('%i is %s', async (status, code) => {
     const { target, registry } = await connect();
     registry.behaviour.faults.push({ status });

@@ -9,6 +9,7 @@ import type { RegistryOptions } from '../../support/registry.ts';
 
 const MIB = 1024 * 1024;
 const SIZE = 16 * MIB + 12_345;
+const CONTENT = randomBlob(SIZE);
 /** The first connection is always found wanting, and four are used: nothing depends on time. */
 const EAGER = {
   minRest: 1,
@@ -69,8 +70,7 @@ describe.each(['socket', 'undici'] as const)('a blob over several connections, r
       ...network,
     }));
     const { registry } = connection;
-    const content = randomBlob(SIZE);
-    await registry.addBlob('team/model', content.bytes);
+    registry.storage.linkBlob('team/model', CONTENT.blob.digest, CONTENT.bytes);
     const { promise: until, resolve } = Promise.withResolvers<void>();
     let ranges = 0;
     registry.behaviour.pauseWhole = { bytes: MIB + 32 * 1024, until };
@@ -78,7 +78,7 @@ describe.each(['socket', 'undici'] as const)('a blob over several connections, r
       if (range !== undefined) ranges += 1;
       if (ranges >= count) resolve();
     };
-    return { ...connection, ...content, resume: resolve, ranged: () => registry.requests.filter(({ headers }) => headers.range) };
+    return { ...connection, ...CONTENT, resume: resolve, ranged: () => registry.requests.filter(({ headers }) => headers.range) };
   }
 
   test('comes in order, and each byte is asked for once', async () => {

@@ -13,9 +13,10 @@ describe('delays', () => {
     expect([1, 2, 3, 9].map((number) => retryDelay(number, undefined, () => 1))).toEqual([500, 1000, 2000, 30_000]);
   });
 
-  test('follow Retry-After up to 30 s', () => {
+  test('follow Retry-After', () => {
+    expect(retryDelay(1, 0)).toBe(0);
     expect(retryDelay(1, 7000)).toBe(7000);
-    expect(retryDelay(1, 3_600_000)).toBe(30_000);
+    expect(retryDelay(1, 300_000)).toBe(300_000);
   });
 
   test.each([
@@ -98,7 +99,33 @@ describe('requests', () => {
     expect(registry.requests).toHaveLength(4);
   });
 
-  test.each([400, 403, 404, 409, 500] as const)('%i is not retried', async (status) => {
+  test.each([
+    [301, '6 minutes'],
+    [86_400, '24 hours'],
+  ])('Retry-After of %i seconds is not waited for: the user is told', async (seconds, text) => {
+    const { registry, target, delays } = await connect();
+    registry.behaviour.faults.push({ status: 429, headers: { 'Retry-After': String(seconds) } });
+    await expect(target.resolve('v1')).rejects.toMatchObject({
+      code: 'REGISTRY_ERROR',
+      message: expect.stringContaining(': 429') as unknown,
+      hint: expect.stringContaining(text) as unknown,
+    });
+    expect(delays).toEqual([]);
+    expect(registry.requests).toHaveLength(1);
+  });
+
+  test('500 to a read is retried, to a manifest it is not', async () => {
+    const { registry, target, delays } = await connect();
+    const { blob, bytes } = await addEmptyManifest(registry, 'v1');
+    registry.behaviour.faults.push({ status: 500 });
+    expect(await collect(await target.fetch(blob))).toEqual(bytes);
+    expect(delays).toHaveLength(1);
+    registry.behaviour.faults.push({ match: /^PUT/, status: 500 });
+    await expect(target.push(blob, bytesSource(bytes))).rejects.toThrowError(': 500 ');
+    expect(delays).toHaveLength(1);
+  });
+
+  test.each([400, 403, 404, 409, 501] as const)('%i is not retried', async (status) => {
     const { registry, target, delays } = await connect();
     registry.behaviour.faults.push({ status });
     await expect(target.fetch(randomBlob(10).blob)).rejects.toThrowError(`: ${status} `);

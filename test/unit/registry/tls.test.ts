@@ -1,13 +1,16 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { NetworkOptions } from '../../../src/registry/options.ts';
-import { collect, connect, randomBlob } from '../../support/registry-client.ts';
+import { startRegistry } from '../../support/registry.ts';
+import { collect, connect, emptyManifest, randomBlob } from '../../support/registry-client.ts';
 
 const https = (options: NetworkOptions) => () => ({ plainHttp: false, ...options });
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
+
+const lenient = (host: string) => ({ plainHttp: false, registries: [{ host, tlsVerify: false }] });
 
 describe.skipIf(!hasOpenssl)('TLS', () => {
   let directory: string;
@@ -36,6 +39,18 @@ describe.skipIf(!hasOpenssl)('TLS', () => {
     expect(registry.requests).toEqual([]);
   });
 
+  test('a certificate that has expired says so, and what to do', async () => {
+    spawnSync('openssl', ['req', '-new', '-key', path('key.pem'), '-subj', '/CN=127.0.0.1', '-out', path('old.csr')]);
+    spawnSync('openssl', ['x509', '-req', '-in', path('old.csr'), '-signkey', path('key.pem'), '-days', '-1', '-out', path('old.pem')]);
+    const old = await readFile(path('old.pem'), 'utf8');
+    const { target } = await connect({ tls: { cert: old, key } }, https({ caFiles: [path('old.pem')] }));
+    await expect(target.has(randomBlob(1).blob)).rejects.toMatchObject({
+      code: 'TLS_FAILED',
+      message: expect.stringContaining('CERT_HAS_EXPIRED') as unknown,
+      hint: expect.stringContaining('clock') as unknown,
+    });
+  });
+
   test('an authority from a file is trusted', async () => {
     const { target } = await connect({ tls: { cert, key } }, https({ caFiles: [path('cert.pem')] }));
     expect(await target.has(randomBlob(1).blob)).toBe(false);
@@ -62,6 +77,7 @@ describe.skipIf(!hasOpenssl)('TLS', () => {
       await expect(repository.fetchBlob(blob)).rejects.toMatchObject({
         code: 'TLS_FAILED',
         message: expect.stringContaining('ERR_TLS_CERT_ALTNAME_INVALID') as unknown,
+        hint: expect.stringContaining('a name that the certificate was issued for') as unknown,
       });
       expect(registry.requests).toEqual([]);
     });
@@ -127,6 +143,73 @@ describe.skipIf(!hasOpenssl)('TLS', () => {
       code: 'REGISTRY_ERROR',
       message: expect.stringMatching(/https to http|without TLS/) as unknown,
     });
+  });
+
+  test('settings of a host are for that host', async () => {
+    const { client, registry } = await connect({ tls: { cert, key, clientCa: cert } }, (host) => ({
+      plainHttp: false,
+      registries: [{ host, caFiles: [path('cert.pem')], clientCert: path('cert.pem'), clientKey: path('key.pem') }],
+    }));
+    const { blob, bytes } = randomBlob(1000);
+    await registry.addBlob('team/model', bytes);
+    const repository = client.repository(registry.host, 'team/model');
+    expect(await repository.hasBlob(blob)).toBe(true);
+    expect((await collect(await repository.fetchBlob(blob))).equals(bytes)).toBe(true);
+    const other = await startRegistry({ tls: { cert, key } });
+    onTestFinished(() => other.close());
+    await expect(client.repository(other.host, 'team/model').hasBlob(blob)).rejects.toMatchObject({ code: 'TLS_FAILED' });
+    await expect(client.repository(other.host, 'team/model').fetchBlob(blob)).rejects.toMatchObject({ code: 'TLS_FAILED' });
+  });
+
+  test('what the command line says of certificates comes first', async () => {
+    const settings = { tls: { cert, key } };
+    expect(await (await connect(settings, lenient)).target.has(randomBlob(1).blob)).toBe(false);
+    const strict = await connect(settings, (host) => ({ ...lenient(host), tlsVerify: true }));
+    await expect(strict.target.has(randomBlob(1).blob)).rejects.toMatchObject({ code: 'TLS_FAILED' });
+  });
+
+  const withFolder = async (files: readonly string[]) => {
+    const home = await mkdtemp(join(tmpdir(), 'certs-'));
+    onTestFinished(() => rm(home, { recursive: true, force: true }));
+    const connection = await connect({ tls: { cert, key, clientCa: cert } }, () => ({ plainHttp: false, env: { HOME: home } }));
+    const folder = join(home, '.config', 'containers', 'certs.d', connection.registry.host);
+    await mkdir(folder, { recursive: true });
+    for (const file of files) await writeFile(join(folder, file), file.endsWith('.key') ? key : cert);
+    return connection;
+  };
+
+  describe('the folder certs.d of docker and podman', () => {
+    test('its authorities and its client certificate are used', async () => {
+      const { target } = await withFolder(['ca.crt', 'client.cert', 'client.key']);
+      expect(await target.has(randomBlob(1).blob)).toBe(false);
+    });
+
+    test('a certificate without its key is none', async () => {
+      const { target } = await withFolder(['ca.crt', 'client.cert', 'other.key']);
+      await expect(target.has(randomBlob(1).blob)).rejects.toMatchObject({
+        code: expect.stringMatching(/^(TLS_FAILED|NETWORK)$/) as unknown,
+      });
+    });
+
+    test('an empty one leaves all as it is', async () => {
+      const { target } = await withFolder([]);
+      await expect(target.has(randomBlob(1).blob)).rejects.toMatchObject({ code: 'TLS_FAILED' });
+    });
+  });
+
+  test('an insecure mirror is asked with any certificate, and over http where it has none', async () => {
+    for (const tls of [{ cert, key }, undefined]) {
+      const mirror = await startRegistry(tls === undefined ? {} : { tls });
+      onTestFinished(() => mirror.close());
+      await mirror.addBlob('team/model', Buffer.from('{}'));
+      const { digest } = mirror.addManifest('team/model', emptyManifest(), 'v1');
+      const { client, registry } = await connect({}, (host) => ({
+        registries: [{ host: mirror.host, tlsVerify: false }],
+        mirrors: [{ prefix: host, file: 'conf', mirrors: [{ location: mirror.host, insecure: true }] }],
+      }));
+      expect((await client.source(registry.host, 'team/model', 'v1').resolveManifest('v1')).digest).toBe(digest);
+      expect(registry.requests).toEqual([]);
+    }
   });
 
   test('files that cannot be used are named', async () => {

@@ -1,10 +1,8 @@
-import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { type BlobSource, type ByteRange, bytesSource } from '../../../src/blobs/source.ts';
-import { allocateChunk, CHUNK_BYTES } from '../../../src/chunk.ts';
 import { KitError } from '../../../src/errors.ts';
 import type { CallOptions } from '../../../src/events.ts';
-import { type Descriptor, describe as descriptorOf } from '../../../src/oci/descriptor.ts';
+import type { Descriptor } from '../../../src/oci/descriptor.ts';
 import { digestOf } from '../../../src/oci/digest.ts';
 import type { NetworkOptions } from '../../../src/registry/options.ts';
 import { collect, connect, type Connection, randomBlob } from '../../support/registry-client.ts';
@@ -126,9 +124,42 @@ describe('a blob whose digest is not known', () => {
     expect(registry.storage.uploads.size).toBe(0);
   });
 
-  test('is not streamed to a host that wants chunks', async () => {
+  test('goes in parts to a host that wants chunks', async () => {
+    const { upload, registry, target } = await streaming({}, (host) => ({ chunkSizes: { [host]: 100_000 } }));
+    const { bytes, blob } = randomBlob(250_000);
+    const { source, opened } = pieces(bytes, 70_000);
+    expect(await upload(source)).toEqual(blob);
+    expect(methods(registry)).toEqual(['POST 202', 'PATCH 202', 'PATCH 202', 'PATCH 202', 'PUT 201']);
+    expect(registry.requests.map(({ headers }) => headers['content-range']).slice(1, 4)).toEqual([
+      '0-99999',
+      '100000-199999',
+      '200000-249999',
+    ]);
+    expect(opened).toHaveLength(3);
+    expect(await collect(await target.fetch(blob))).toEqual(bytes);
+  });
+
+  test('of which a part breaks loses no part before it', async () => {
+    const { upload, registry, target } = await streaming({}, (host) => ({ chunkSizes: { [host]: 100_000 } }));
+    const { bytes, blob } = randomBlob(250_000);
+    registry.behaviour.faults.push({ match: /^PATCH.*state=2/, status: 'reset' });
+    expect(await upload(pieces(bytes, 70_000).source)).toEqual(blob);
+    expect(methods(registry)).toEqual(['POST 202', 'PATCH 202', 'PATCH 0', 'GET 204', 'PATCH 202', 'PATCH 202', 'PUT 201']);
+    expect(await collect(await target.fetch(blob))).toEqual(bytes);
+  });
+
+  test('goes as a whole after all where the second part is refused', async () => {
+    const { upload, registry, target } = await streaming({}, (host) => ({ chunkSizes: { [host]: 100_000 } }));
+    const { bytes, blob } = randomBlob(250_000);
+    registry.behaviour.faults.push({ match: /^PATCH.*state=2/, status: 405 });
+    expect(await upload(pieces(bytes, 70_000).source)).toEqual(blob);
+    expect(methods(registry)).toEqual(['POST 202', 'PATCH 202', 'PATCH 405', 'POST 202', 'PATCH 202', 'PUT 201']);
+    expect(await collect(await target.fetch(blob))).toEqual(bytes);
+  });
+
+  test('nor its size is not streamed to a host that wants chunks', async () => {
     const { upload, registry } = await streaming({}, (host) => ({ chunkSizes: { [host]: 1000 } }));
-    expect(await upload(bytesSource(randomBlob(5000).bytes))).toBeUndefined();
+    expect(await upload(unsized(randomBlob(5000).bytes, 1000).source)).toBeUndefined();
     expect(registry.requests).toEqual([]);
   });
 });
@@ -280,9 +311,9 @@ describe('what breaks', () => {
 
   test('time and again is given up, and the session cancelled', async () => {
     const { upload, registry, delays } = await streaming();
-    registry.behaviour.faults.push(...Array.from({ length: 4 }, () => ({ match: /^PATCH/, status: 503 as const })));
+    registry.behaviour.faults.push(...Array.from({ length: 9 }, () => ({ match: /^PATCH/, status: 503 as const })));
     await expect(upload(pieces(randomBlob(300_000).bytes, 70_000).source)).rejects.toMatchObject({ code: 'REGISTRY_ERROR' });
-    expect(delays).toHaveLength(3);
+    expect(delays).toHaveLength(8);
     expect(registry.storage.uploads.size).toBe(0);
   });
 });
@@ -320,67 +351,5 @@ describe('a registry that is wrong', () => {
     expect(await upload(bytesSource(randomBlob(300_000).bytes))).toBeUndefined();
     expect(methods(registry)).toEqual(['POST 202', `PATCH ${status}`, 'DELETE 204']);
     expect(registry.storage.uploads.size).toBe(0);
-  });
-});
-
-/** Memory of the pool, filled when it is asked for: what is given back too early changes under way. */
-function pooled(count: number, length: number, first: number) {
-  const memory = new Set<ArrayBufferLike>();
-  const state = { memory, produced: 0 };
-  const source: BlobSource = {
-    size: count * length,
-    async *open() {
-      for (let index = 0; index < count; index++) {
-        const chunk = allocateChunk().subarray(0, length);
-        chunk.fill(first + index);
-        memory.add(chunk.buffer);
-        state.produced += 1;
-        yield chunk;
-      }
-    },
-  };
-  const all = Buffer.concat(Array.from({ length: count }, (_, index) => Buffer.alloc(length, first + index)));
-  return { source, state, blob: descriptorOf(OCTETS, all) };
-}
-
-/** Lets the registry read only when the clients cannot send any more. */
-async function sendStuck(registry: TestRegistry, states: readonly { produced: number }[], send: () => Promise<void>): Promise<void> {
-  const gate = Promise.withResolvers<void>();
-  registry.behaviour.uploadGate = gate.promise;
-  const work = send();
-  const produced = (): number => states.reduce((sum, state) => sum + state.produced, 0);
-  let quiet = 0;
-  for (let before = 0; quiet < 200; before = produced()) {
-    await turn();
-    quiet = states.every((state) => state.produced > 0) && produced() === before ? quiet + 1 : 0;
-  }
-  gate.resolve();
-  await work;
-}
-
-describe('the memory of an upload', () => {
-  test.each(['hashed before', 'streamed'])('is used again, but not before it was sent: %s', async (way) => {
-    const { target, upload, registry } = await streaming();
-    // side by side: what one gives back the other takes
-    const blobs = [pooled(48, CHUNK_BYTES, 1), pooled(48, CHUNK_BYTES, 101)];
-    await sendStuck(
-      registry,
-      blobs.map(({ state }) => state),
-      async () => {
-        await Promise.all(blobs.map(({ blob, source }) => (way === 'streamed' ? upload(source) : target.push(blob, source))));
-      },
-    );
-    // the registry has checked them
-    for (const { blob } of blobs) expect(await target.has(blob)).toBe(true);
-    expect(new Set(blobs.flatMap(({ state }) => [...state.memory])).size).toBeLessThan(48);
-  });
-
-  test('that waits in the buffer of the socket is left alone', async () => {
-    const { target, registry } = await streaming();
-    const { blob, source, state } = pooled(250, 60_000, 0);
-    await sendStuck(registry, [state], async () => {
-      await target.push(blob, source);
-    });
-    expect(await target.has(blob)).toBe(true);
   });
 });

@@ -2,6 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { type BlobSource, bytesSource } from '../../../src/blobs/source.ts';
 import { KitError } from '../../../src/errors.ts';
+import { describe as descriptorOf } from '../../../src/oci/descriptor.ts';
 import { digestOf } from '../../../src/oci/digest.ts';
 import { collect, connect, randomBlob } from '../../support/registry-client.ts';
 import type { TestRegistry } from '../../support/registry.ts';
@@ -79,16 +80,17 @@ describe('a blob in one request', () => {
 
   test('is read no faster than the registry takes it', async () => {
     const { target, registry } = await connect();
-    const { bytes, blob } = randomBlob(64 * MiB);
+    const chunk = Buffer.alloc(MiB, 7);
+    const blob = descriptorOf('application/octet-stream', Buffer.alloc(64 * MiB, 7));
     const gate = Promise.withResolvers<void>();
     registry.behaviour.uploadGate = gate.promise;
     let produced = 0;
     const source: BlobSource = {
       size: blob.size,
       async *open() {
-        for (let at = 0; at < bytes.byteLength; at += MiB) {
+        for (let at = 0; at < blob.size; at += MiB) {
           produced += MiB;
-          yield bytes.subarray(at, at + MiB);
+          yield chunk;
         }
       },
     };
@@ -217,7 +219,9 @@ describe('a blob in chunks', () => {
     const { target, registry } = await connect({ behaviour: { maxPut: MiB } });
     const { blob, bytes } = randomBlob(2 * MiB);
     registry.behaviour.faults.push(...Array.from({ length: 10 }, () => ({ match: /^PATCH/, status: 413 as const })));
-    await expect(target.push(blob, bytesSource(bytes))).rejects.toThrowError(/refuses chunks of \d+ bytes as too large/);
+    await expect(target.push(blob, bytesSource(bytes))).rejects.toThrowError(
+      /too large for the registry, or for a proxy before it \(PATCH .*: 413 /,
+    );
   });
 });
 

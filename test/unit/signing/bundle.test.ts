@@ -2,22 +2,22 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { digestOf } from '../../../src/oci/digest.ts';
-import { requireBundle } from '../../../src/signing/bundle.ts';
+import { checkSignature } from '../../../src/signing/check-signatures.ts';
 import { preAuthEncoding } from '../../../src/signing/dsse.ts';
-import { readPublicKey } from '../../../src/signing/public-key.ts';
+import { openKeyVerifier } from '../../../src/signing/key-verifier.ts';
 import type { SignatureRequirement } from '../../../src/signing/requirement.ts';
-import { bundle, makeSigner, refusal, statement } from './sample-signatures.ts';
+import { bundle, makeSigner, statement } from './sample-signatures.ts';
 
 const GOLDEN = join(import.meta.dirname, '../../../fixtures/golden');
 const digest = digestOf(Buffer.from('the manifest'));
 const otherDigest = digestOf(Buffer.from('another'));
 const hex = digest.slice('sha256:'.length);
 const signer = makeSigner();
-const requirement: SignatureRequirement = { key: signer.key, digest, annotations: {} };
-const reasonFor = (bytes: Uint8Array, wanted: Partial<SignatureRequirement> = {}) =>
-  refusal(() => {
-    requireBundle(bytes, { ...requirement, ...wanted });
-  });
+const requirement: SignatureRequirement = { verifier: signer.verifier, digest, annotations: {} };
+const reasonFor = async (bytes: Uint8Array, wanted: Partial<SignatureRequirement> = {}) => {
+  const candidate = { kind: 'bundle', digest: digestOf(bytes), bytes, annotations: {} } as const;
+  return (await checkSignature(candidate, { ...requirement, ...wanted })).reason;
+};
 
 const withEnvelope = (changes: Record<string, unknown>) => (made: Record<string, unknown>) => ({
   ...made,
@@ -33,7 +33,7 @@ const withLogAndKeyId = (made: Record<string, unknown>) => {
   };
 };
 
-test('the pre-authentication encoding of the DSSE protocol', () => {
+test('the pre-authentication encoding of the DSSE protocol', async () => {
   expect(preAuthEncoding('http://example.com/HelloWorld', Buffer.from('hello world')).toString()).toBe(
     'DSSEv1 29 http://example.com/HelloWorld 11 hello world',
   );
@@ -44,10 +44,10 @@ test('the pre-authentication encoding of the DSSE protocol', () => {
 test('a bundle file of cosign over a manifest', async () => {
   const file = await readFile(join(GOLDEN, 'cosign-file/kit-modelkit-tar.sigstore.json'));
   const manifest = await readFile(join(GOLDEN, 'cosign-file/manifest.json'));
-  const key = await readPublicKey(join(GOLDEN, 'cosign-keys/cosign.pub'));
-  expect(reasonFor(file, { key, digest: digestOf(manifest) })).toBeUndefined();
-  expect(reasonFor(file, { key, digest })).toMatch(/it signs sha256:3f38b17f\w+, not sha256:/);
-  expect(reasonFor(file, { digest: digestOf(manifest) })).toMatch(/not by the key test\.pub/);
+  const verifier = await openKeyVerifier(join(GOLDEN, 'cosign-keys/cosign.pub'));
+  expect(await reasonFor(file, { verifier, digest: digestOf(manifest) })).toBeUndefined();
+  expect(await reasonFor(file, { verifier, digest })).toMatch(/it signs sha256:3f38b17f\w+, not sha256:/);
+  expect(await reasonFor(file, { digest: digestOf(manifest) })).toMatch(/not by the key test\.pub/);
 });
 
 describe('accepted', () => {
@@ -56,28 +56,28 @@ describe('accepted', () => {
     ['version 0.3 as a parameter', 'application/vnd.dev.sigstore.bundle+json;version=0.3'],
     ['version 0.2', 'application/vnd.dev.sigstore.bundle+json;version=0.2'],
     ['version 0.1', 'application/vnd.dev.sigstore.bundle+json;version=0.1'],
-  ])('%s', (_, mediaType) => {
-    expect(reasonFor(bundle(signer, statement(digest), (made) => ({ ...made, mediaType })))).toBeUndefined();
+  ])('%s', async (_, mediaType) => {
+    expect(await reasonFor(bundle(signer, statement(digest), (made) => ({ ...made, mediaType })))).toBeUndefined();
   });
 
-  test('the older statement type', () => {
-    expect(reasonFor(bundle(signer, statement(digest, { _type: 'https://in-toto.io/Statement/v0.1' })))).toBeUndefined();
+  test('the older statement type', async () => {
+    expect(await reasonFor(bundle(signer, statement(digest, { _type: 'https://in-toto.io/Statement/v0.1' })))).toBeUndefined();
   });
 
-  test('one subject of several', () => {
+  test('one subject of several', async () => {
     const subject = [{ digest: { sha256: 'f'.repeat(64) } }, { name: 'm', digest: { sha512: 'aa', sha256: hex } }];
-    expect(reasonFor(bundle(signer, statement(digest, { subject })))).toBeUndefined();
+    expect(await reasonFor(bundle(signer, statement(digest, { subject })))).toBeUndefined();
   });
 
-  test('a log entry and a key id say nothing about a key', () => {
-    expect(reasonFor(bundle(signer, statement(digest), withLogAndKeyId))).toBeUndefined();
+  test('a log entry and a key id say nothing about a key', async () => {
+    expect(await reasonFor(bundle(signer, statement(digest), withLogAndKeyId))).toBeUndefined();
   });
 
-  test('the annotations that are required, and more', () => {
+  test('the annotations that are required, and more', async () => {
     const subject = [{ digest: { sha256: hex }, annotations: { who: 'me', stage: 'prod' } }];
     const bytes = bundle(signer, statement(digest, { subject }));
-    expect(reasonFor(bytes, { annotations: { who: 'me' } })).toBeUndefined();
-    expect(reasonFor(bytes, { annotations: { who: 'me', stage: 'prod' } })).toBeUndefined();
+    expect(await reasonFor(bytes, { annotations: { who: 'me' } })).toBeUndefined();
+    expect(await reasonFor(bytes, { annotations: { who: 'me', stage: 'prod' } })).toBeUndefined();
   });
 });
 
@@ -118,8 +118,19 @@ describe('not accepted', () => {
     ['a payload that is no JSON', bundle(signer, 'hello'), /statement is not JSON/],
     [
       'a certificate',
-      bundle(signer, signed, (made) => ({ ...made, verificationMaterial: { publicKey: {}, certificate: { rawBytes: 'AAAA' } } })),
+      bundle(signer, signed, (made) => ({ ...made, verificationMaterial: { certificate: { rawBytes: 'AAAA' } } })),
       /with a certificate/,
+    ],
+    [
+      'a key and a certificate',
+      bundle(signer, signed, (made) => ({ ...made, verificationMaterial: { publicKey: {}, certificate: { rawBytes: 'AAAA' } } })),
+      /names both a key and a certificate/,
+    ],
+    ['another key, which it names', bundle(makeSigner(), signed), /not by the key test\.pub \(it names the key x\)$/],
+    [
+      'a change, though it names the key',
+      bundle(makeSigner(), signed, (made) => ({ ...made, verificationMaterial: { publicKey: { hint: signer.key.keyId } } })),
+      /not by the key test\.pub \(it names this key\)$/,
     ],
     [
       'a certificate chain',
@@ -141,26 +152,26 @@ describe('not accepted', () => {
     ['something else', Buffer.from('[]'), /bundle is malformed/],
     ['no JSON', Buffer.from([0xff, 0xfe]), /bundle is not JSON/],
   ];
-  test.each(cases)('%s', (_, bytes, why) => {
-    expect(reasonFor(bytes)).toMatch(why);
+  test.each(cases)('%s', async (_, bytes, why) => {
+    expect(await reasonFor(bytes)).toMatch(why);
   });
 
   test.each([
     ['another value', { who: 'you' }, /annotation who is `me`, not `you`/],
     ['one that is missing', { stage: 'prod' }, /no annotation stage/],
     ['the name of a method', { toString: 'x' }, /no annotation toString/],
-  ])('an annotation: %s', (_, annotations, why) => {
+  ])('an annotation: %s', async (_, annotations, why) => {
     const subject = [{ digest: { sha256: hex }, annotations: { who: 'me' } }];
-    expect(reasonFor(bundle(signer, statement(digest, { subject })), { annotations })).toMatch(why);
+    expect(await reasonFor(bundle(signer, statement(digest, { subject })), { annotations })).toMatch(why);
   });
 
-  test('annotations of another subject do not count', () => {
+  test('annotations of another subject do not count', async () => {
     const subject = [{ digest: { sha256: 'f'.repeat(64) }, annotations: { who: 'me' } }, { digest: { sha256: hex } }];
-    expect(reasonFor(bundle(signer, statement(digest, { subject })), { annotations: { who: 'me' } })).toMatch(/no annotation who/);
+    expect(await reasonFor(bundle(signer, statement(digest, { subject })), { annotations: { who: 'me' } })).toMatch(/no annotation who/);
   });
 
-  test('text of others reaches no terminal as it is', () => {
+  test('text of others reaches no terminal as it is', async () => {
     const bytes = bundle(signer, statement(digest, { predicateType: 'x\u001b[2J\nverified' }));
-    expect(reasonFor(bytes)).toBe('it is an attestation (x [2J verified), not a signature');
+    expect(await reasonFor(bytes)).toBe('it is an attestation (x [2J verified), not a signature');
   });
 });

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -92,12 +92,26 @@ describe('reading the file', () => {
     await expect(readPublicKey(join(GOLDEN, 'cosign-keys/cosign.key'))).rejects.toThrowError(/is a private key/);
   });
 
+  test('a key in a variable', async () => {
+    const { pem: text } = makeSigner();
+    expect((await readPublicKey('env://KEY', { KEY: text })).name).toBe('env://KEY');
+    await expect(readPublicKey('env://KEY', { KEY: 'text' })).rejects.toThrowError(/env:\/\/KEY is no usable public key/);
+  });
+
+  test('the id of a key is what cosign writes as hint', async () => {
+    const bundle = JSON.parse(await readFile(join(GOLDEN, 'cosign-file/kit-modelkit-tar.sigstore.json'), 'utf8')) as {
+      verificationMaterial: { publicKey: { hint: string } };
+    };
+    expect((await readPublicKey(join(GOLDEN, 'cosign-keys/cosign.pub'))).keyId).toBe(bundle.verificationMaterial.publicKey.hint);
+  });
+
   test.each<[string, (directory: string) => string, ErrorCode]>([
     ['a missing file', (directory) => join(directory, 'missing.pub'), 'PATH_NOT_FOUND'],
     ['a file below a file', (directory) => join(directory, 'big.pub', 'x'), 'PATH_NOT_FOUND'],
     ['a directory', (directory) => directory, 'PATH_UNREADABLE'],
     ['a file that is too large', (directory) => join(directory, 'big.pub'), 'CONFIG_INVALID'],
     ['a key in a KMS', () => 'awskms:///alias/x', 'UNSUPPORTED'],
+    ['a variable that is not set', () => 'env://NO_SUCH_KEY', 'CONFIG_INVALID'],
   ])('%s', async (_, pathIn, code) => {
     const directory = await scratch();
     await writeFile(join(directory, 'big.pub'), 'x'.repeat(70_000));

@@ -3,7 +3,9 @@ import { bytesSource } from '../../../src/blobs/source.ts';
 import { describe as descriptorOf, type Descriptor } from '../../../src/oci/descriptor.ts';
 import type { Digest } from '../../../src/oci/digest.ts';
 import { MEDIA_TYPE } from '../../../src/oci/media-types.ts';
+import { keyVerifier } from '../../../src/signing/key-verifier.ts';
 import { type PublicKey, parsePublicKey } from '../../../src/signing/public-key.ts';
+import type { Verifier } from '../../../src/signing/verifier.ts';
 import type { Target } from '../../../src/targets/types.ts';
 
 export const BUNDLE_TYPE = 'application/vnd.dev.sigstore.bundle.v0.3+json';
@@ -11,6 +13,7 @@ const IN_TOTO = 'application/vnd.in-toto+json';
 
 export interface Signer {
   readonly key: PublicKey;
+  readonly verifier: Verifier;
   readonly pem: string;
   /** DER for ECDSA. */
   sign(data: Uint8Array, hash?: string | null): string;
@@ -21,9 +24,11 @@ export function makeSigner(
   pair: { privateKey: KeyObject; publicKey: KeyObject } = generateKeyPairSync('ec', { namedCurve: 'P-256' }),
 ): Signer {
   const pem = pair.publicKey.export({ type: 'spki', format: 'pem' });
+  const key = parsePublicKey(pem.toString(), 'test.pub');
   return {
     pem: pem.toString(),
-    key: parsePublicKey(pem.toString(), 'test.pub'),
+    key,
+    verifier: keyVerifier(key),
     sign: (data, hash = 'sha256') => sign(hash, data, pair.privateKey).toString('base64'),
   };
 }
@@ -96,9 +101,9 @@ export async function attachLegacy(
 export const SIGNATURE = 'dev.cosignproject.cosign/signature';
 
 /** Why `check` refuses; undefined when it accepts. */
-export function refusal(check: () => void): string | undefined {
+export async function refusal(check: () => Promise<unknown>): Promise<string | undefined> {
   try {
-    check();
+    await check();
     return undefined;
   } catch (error) {
     return (error as Error).message;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import type { KitEvent } from '../../../src/events.ts';
-import { createKit, findSignatures, type Kit, parseLocation, verify } from '../../../src/index.ts';
+import { createKit, findSignatures, type Kit, openKeyVerifier, parseLocation, verify } from '../../../src/index.ts';
 import type { Descriptor } from '../../../src/oci/descriptor.ts';
 import { MEDIA_TYPE } from '../../../src/oci/media-types.ts';
 import { connect } from '../../support/registry-client.ts';
@@ -20,6 +20,7 @@ async function setUp() {
   });
   const key = join(home, 'signer.pub');
   await writeFile(key, signer.pem);
+  const verifier = await openKeyVerifier(key);
   const { registry, target } = await connect();
   const subject = await pushManifest(target, { annotations: { name: 'model' } });
   await target.tag(subject, 'v1');
@@ -28,7 +29,7 @@ async function setUp() {
     const body = JSON.stringify({ schemaVersion: 2, mediaType: MEDIA_TYPE.imageIndex, manifests });
     registry.behaviour.faults.push({ match: /referrers/, status: 200, body, headers: { 'Content-Type': MEDIA_TYPE.imageIndex } });
   };
-  return { kit, registry, target, subject, args: { location, key }, listReferrers };
+  return { kit, registry, target, subject, args: { location, verifier }, listReferrers };
 }
 
 test('a signature that holds is enough: what is attached beyond the limit cannot take it away', async () => {
@@ -83,6 +84,6 @@ test('a signature in the store needs no registry', async () => {
 
 test('a registry that fails is no verdict', async () => {
   const { kit, registry, args } = await setUp();
-  registry.behaviour.faults.push({ match: /referrers/, status: 500 });
-  await expect(verify(kit, args)).rejects.toMatchObject({ code: 'REGISTRY_ERROR' });
+  registry.behaviour.faults.push({ match: /referrers/, status: 403 });
+  await expect(verify(kit, args)).rejects.toMatchObject({ code: 'DENIED' });
 });

@@ -9,7 +9,6 @@ import { describe, type Descriptor } from '../../../src/oci/descriptor.ts';
 import { digestHex } from '../../../src/oci/digest.ts';
 import { BlobDirectory } from '../../../src/targets/blob-directory.ts';
 import { tryLock } from '../../../src/targets/lock.ts';
-import { temporaryName } from '../../../src/targets/temporary-name.ts';
 
 const BYTES = Buffer.from(Array.from({ length: 5000 }, (_, index) => (index * 7) % 251));
 const BLOB = describe('application/octet-stream', BYTES);
@@ -207,20 +206,4 @@ test('a manifest beyond 4 MiB is refused before anything is read', async () => {
   const huge: Descriptor = { ...BLOB, mediaType: 'application/vnd.oci.image.manifest.v1+json', size: 5 * 1024 * 1024 };
   await expect(blobs.push(huge, source)).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
   expect(source.opened).toEqual([]);
-});
-
-test('sweep leaves what lives and what can be resumed, unless told', async () => {
-  await mkdir(join(root, 'ingest'), { recursive: true });
-  const mine = `private-${temporaryName()}.partial`;
-  // beyond the largest pid of Linux
-  for (const name of [PARTIAL, mine.replace(String(process.pid), '4194999'), mine, 'sha256-x.damaged', 'sha256-y.garbage', 'unknown'])
-    await writeFile(join(root, 'ingest', name), 'x');
-  await blobs.sweep();
-  expect((await ingest()).toSorted()).toEqual([mine, PARTIAL, 'unknown'].toSorted());
-  const claim = await tryLock(join(root, 'ingest', `${PARTIAL}.lock`));
-  await blobs.sweep({ partials: true });
-  expect(await ingest()).toContain(PARTIAL);
-  await claim?.release();
-  await blobs.sweep({ partials: true });
-  expect((await ingest()).toSorted()).toEqual([mine, 'unknown'].toSorted());
 });

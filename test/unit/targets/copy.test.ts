@@ -8,11 +8,11 @@ import { KitError } from '../../../src/errors.ts';
 import type { KitEvent } from '../../../src/events.ts';
 import { describe, type Descriptor } from '../../../src/oci/descriptor.ts';
 import { isManifestLike, MEDIA_TYPE } from '../../../src/oci/media-types.ts';
-import { copy, copyGraph } from '../../../src/targets/copy.ts';
+import { copy, planCopy } from '../../../src/targets/copy.ts';
 import { openLayout } from '../../../src/targets/layout.ts';
 import { MemoryTarget } from '../../../src/targets/memory.ts';
 import { openStore } from '../../../src/targets/store.ts';
-import type { Target } from '../../../src/targets/types.ts';
+import type { ReadTarget, Target } from '../../../src/targets/types.ts';
 import { pushIndex, pushSample } from './sample.ts';
 
 type Call = 'has' | 'fetch' | 'resolve' | 'push' | 'tag';
@@ -116,7 +116,7 @@ test('what is there already is asked for, and not sent', async () => {
   await pushSample(dst, 'b', { layers: ['one'] });
   const events: KitEvent[] = [];
   const to = spied(dst);
-  await copyGraph(src, sample.manifest, to.target, { onEvent: (event) => events.push(event) });
+  await copy(src, sample.manifest.digest, to.target, [], { onEvent: (event) => events.push(event) });
   const outcomes = new Map(events.flatMap((event) => (event.type === 'done' ? [[event.id, event.outcome]] : [])));
   expect(sample.layers.map(({ digest }) => outcomes.get(digest))).toEqual(['exists', 'copied']);
   expect(to.state.calls).not.toContain(`push ${sample.layers[0]?.digest}`);
@@ -166,15 +166,6 @@ test('an index is copied with all its manifests', async () => {
   expect(at(b.manifest)).toBeLessThan(at(inner));
   expect(at(inner)).toBeLessThan(at(index));
   expect(order.length).toBe(new Set(order).size);
-});
-
-test('a selection copies only that, not the manifest', async () => {
-  const { manifest, config, layers } = await pushSample(src, 'a', { layers: ['one', 'two'] });
-  await copyGraph(src, manifest, dst, { select: (child) => child.digest !== layers[0]?.digest });
-  expect(await Promise.all([config, ...layers, manifest].map(async (blob) => await dst.has(blob)))).toEqual([true, false, true, false]);
-  await expect(copy(src, manifest.digest, dst, ['v1'], { select: () => false })).rejects.toMatchObject({ code: 'INTERNAL' });
-  await copy(src, manifest.digest, dst, ['v1'], { select: () => true });
-  expect((await dst.resolve('v1')).digest).toBe(manifest.digest);
 });
 
 test('a blob is mounted where the target can, from the first repository that has it', async () => {
@@ -293,7 +284,7 @@ test('content that is not what the manifest says is the fault of the source, and
 test('a manifest that is too large is refused before it is read', async () => {
   const from = spied(src);
   const huge: Descriptor = { ...describe(MEDIA_TYPE.imageManifest, Buffer.from('x')), size: 5 * 1024 * 1024 };
-  await expect(copyGraph(from.target, huge, dst)).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED', origin: 'source' });
+  await expect(planCopy(from.target, [huge])).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
   expect(from.state.calls).toEqual([]);
 });
 
@@ -302,13 +293,21 @@ test('a blob of two sizes contradicts itself', async () => {
   const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, config, layers: [{ ...config, size: 2 }] }));
   const manifest = describe(MEDIA_TYPE.imageManifest, bytes);
   await src.push(manifest, bytesSource(bytes));
-  await expect(copyGraph(src, manifest, dst)).rejects.toMatchObject({ code: 'MANIFEST_INVALID' });
+  await expect(copy(src, manifest.digest, dst, [])).rejects.toMatchObject({ code: 'MANIFEST_INVALID' });
 });
 
 test('indexes that nest too deep are refused', async () => {
   let { manifest: root } = await pushSample(src, 'a');
   for (let depth = 0; depth < 20; depth += 1) root = await pushIndex(src, [root]);
-  await expect(copyGraph(src, root, dst)).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
+  await expect(copy(src, root.digest, dst, [])).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
+});
+
+test('what is neither manifest nor index is refused, not sent as a blob', async () => {
+  const from: ReadTarget = {
+    ...spied(src).target,
+    resolve: async () => await Promise.resolve(describe('application/x.other', Buffer.from('x'))),
+  };
+  await expect(copy(from, 'v1', dst, ['v1'])).rejects.toMatchObject({ code: 'UNSUPPORTED', origin: 'source' });
 });
 
 test('copying into the store repairs a blob that was damaged there', async () => {

@@ -141,7 +141,7 @@ test('a lock that was taken over is not given back by its former holder', async 
 
 suite('breaking an abandoned lock', () => {
   const dead = { ...ownIdentity(), started: '1' };
-  const abandoned: LockHolder = { nonce: 'deaddeaddead0001', process: dead, modifiedMs: 0 };
+  const abandoned: LockHolder = { nonce: 'deaddeaddead0001', process: dead, startedAt: undefined, modifiedMs: 0 };
 
   test('leaves a lock that has taken its place', async () => {
     const mine = await tryLock(lock);

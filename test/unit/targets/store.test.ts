@@ -57,7 +57,7 @@ suite('reading', () => {
     expect(await store.list()).toEqual([]);
     await expect(repository.resolve('v1')).rejects.toMatchObject({ code: 'REFERENCE_NOT_FOUND' });
     expect(await repository.has(describe('application/octet-stream', Buffer.from('x')))).toBe(false);
-    expect(await store.collectGarbage()).toMatchObject({ blobs: 0 });
+    expect((await store.collectGarbage()).blobs).toHaveLength(0);
     expect(await readdir(home)).toEqual([]);
   });
 
@@ -139,13 +139,14 @@ suite('removing', () => {
     await store.tag('b', manifest, 'v1');
     await store.remove('a', manifest.digest);
     expect(await names()).toEqual(['b:v1']);
-    expect(await store.collectGarbage()).toMatchObject({ blobs: 0 });
+    expect((await store.collectGarbage()).blobs).toHaveLength(0);
     await store.remove('b', manifest.digest);
-    expect(await store.collectGarbage()).toMatchObject({ blobs: 3 });
+    expect((await store.collectGarbage()).blobs).toHaveLength(3);
     expect(await count()).toBe(0);
     expect((await readdir(store.storage)).toSorted()).toEqual([
       'blobs',
       'index.json',
+      'index.json.bak',
       'ingest',
       'leases',
       'oci-layout',
@@ -159,7 +160,9 @@ suite('removing', () => {
     const one = await pushSample(repository, 'one', { layers: ['shared', 'one'] });
     const two = await pushSample(repository, 'two', { layers: ['shared', 'two'] });
     await store.remove('a', one.manifest.digest);
-    expect(await store.collectGarbage()).toMatchObject({ blobs: 3, bytes: one.bytes.length + one.config.size + 3 });
+    const collected = await store.collectGarbage();
+    expect(collected.blobs).toHaveLength(3);
+    expect(collected.bytes).toBe(one.bytes.length + one.config.size + 3);
     for (const blob of [two.manifest, two.config, ...two.layers]) expect(await repository.has(blob)).toBe(true);
   });
 
@@ -195,25 +198,25 @@ suite('removing', () => {
     const lease = await repository.can.lease();
     const blob = describe('application/octet-stream', Buffer.from('early'));
     await repository.push(blob, bytesSource(Buffer.from('early')));
-    expect(await store.collectGarbage()).toMatchObject({ skipped: 'in-use' });
+    expect((await store.collectGarbage()).heldBy).toHaveLength(1);
     await lease[Symbol.asyncDispose]();
-    expect(await store.collectGarbage()).toMatchObject({ blobs: 1, skipped: undefined });
+    expect((await store.collectGarbage()).blobs).toHaveLength(1);
   });
 
   test('a push without a lease is safe until its manifest is listed', async () => {
     const repository = store.repository('a');
     const blob = describe('application/octet-stream', Buffer.from('early'));
     await repository.push(blob, bytesSource(Buffer.from('early')));
-    expect(await store.collectGarbage()).toMatchObject({ skipped: 'in-use' });
+    expect((await store.collectGarbage()).heldBy).toHaveLength(1);
     await pushSample(repository, 'one');
-    expect(await store.collectGarbage()).toMatchObject({ blobs: 1, skipped: undefined });
+    expect((await store.collectGarbage()).blobs).toHaveLength(1);
   });
 
   test('looking needs no lease', async () => {
     const { manifest, config } = await pushSample(store.repository('a'), 'one');
     expect(await store.repository('b').has(config)).toBe(true);
     await store.remove('a', manifest.digest);
-    expect(await store.collectGarbage()).toMatchObject({ blobs: 3 });
+    expect((await store.collectGarbage()).blobs).toHaveLength(3);
   });
 
   test('a manifest that cannot be read stops the collection: what it needs is unknown', async () => {

@@ -1,0 +1,97 @@
+import type { ServerResponse } from 'node:http';
+import type { ByteRange } from '../blobs/source.ts';
+import { releaseChunk } from '../chunk.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { Digest } from '../oci/digest.ts';
+import { reachable } from '../targets/garbage.ts';
+import { parseByteRange } from './byte-range.ts';
+import { DistributionError } from './distribution-error.ts';
+import { type RepositoryExchange, sendEmpty } from './exchange.ts';
+
+const OCTETS = 'application/octet-stream';
+/** Writes that may wait for the socket while the next chunk is read. */
+const MAX_WRITES = 2;
+
+/** GET, HEAD and DELETE /v2/NAME/blobs/DIGEST */
+export async function serveBlob(exchange: RepositoryExchange, digest: Digest): Promise<void> {
+  const { request, server } = exchange;
+  const size = await server.content.blobs.sizeOf(digest);
+  if (size === undefined) throw unknownBlob();
+  const blob = { mediaType: OCTETS, digest, size };
+  if (request.method === 'DELETE') return await deleteBlob(exchange, digest);
+  if (request.method === 'HEAD') await assertUsable(exchange, blob);
+  const { headers } = request;
+  const etag = `"${digest}"`;
+  const common = {
+    'Accept-Ranges': 'bytes',
+    'Cache-Control': 'max-age=31536000, immutable',
+    'Docker-Content-Digest': digest,
+    ETag: etag,
+  };
+  if (headers['if-none-match'] === etag) return sendEmpty(exchange, 304, common);
+  const isRanged = request.method === 'GET' && (headers['if-range'] === undefined || headers['if-range'] === etag);
+  const range = isRanged ? parseByteRange(headers.range, size) : undefined;
+  if (range === 'unsatisfiable') {
+    throw new DistributionError(416, 'RANGE_INVALID', `the blob has ${size} bytes`, { 'Content-Range': `bytes */${size}` });
+  }
+  const { start, end } = range ?? { start: 0, end: size };
+  exchange.response.writeHead(range === undefined ? 200 : 206, {
+    ...common,
+    'Content-Type': OCTETS,
+    'Content-Length': String(end - start),
+    ...(range !== undefined && { 'Content-Range': `bytes ${start}-${end - 1}/${size}` }),
+  });
+  if (request.method === 'HEAD') exchange.response.end();
+  else await sendBlob(exchange, blob, { start, end });
+}
+
+/** Who asks by HEAD may be about to push: he must not leave out what is damaged here, nor what is collected before he has finished. */
+async function assertUsable({ server }: RepositoryExchange, blob: Descriptor): Promise<void> {
+  if (server.isReadOnly) return;
+  if (!(await server.lease.during(() => server.content.blobs.has(blob)))) throw unknownBlob();
+}
+
+async function sendBlob({ response, server }: RepositoryExchange, blob: Descriptor, range: ByteRange): Promise<void> {
+  const gone = new AbortController();
+  const closed = new Promise<void>((resolve) => {
+    response.once('close', () => {
+      gone.abort();
+      resolve();
+    });
+  });
+  const writes = new Set<Promise<void>>();
+  try {
+    for await (const chunk of await server.content.blobs.fetch(blob, { range, signal: gone.signal })) {
+      const write = writeChunk(response, chunk).finally(() => writes.delete(write));
+      writes.add(write);
+      if (writes.size >= MAX_WRITES) await Promise.race([closed, ...writes]);
+    }
+    response.end();
+  } catch (error) {
+    // the client went away
+    if (!gone.signal.aborted) throw error;
+  }
+}
+
+async function writeChunk(response: ServerResponse, chunk: Uint8Array): Promise<void> {
+  await new Promise<void>((resolve) => {
+    // an error is the connection's: `close` follows
+    response.write(chunk, () => resolve());
+  });
+  releaseChunk(chunk);
+}
+
+async function deleteBlob(exchange: RepositoryExchange, digest: Digest): Promise<void> {
+  const { content, inTurn } = exchange.server;
+  await inTurn(async () => {
+    // blobs are shared by all repositories
+    const used = await reachable(content.blobs, await content.manifests());
+    if (used.has(digest)) throw new DistributionError(405, 'UNSUPPORTED', `${digest} is in use by a manifest: delete that first`);
+    await content.blobs.remove(digest);
+  });
+  sendEmpty(exchange, 202, { 'Docker-Content-Digest': digest });
+}
+
+function unknownBlob(): DistributionError {
+  return new DistributionError(404, 'BLOB_UNKNOWN', 'blob unknown to registry');
+}
