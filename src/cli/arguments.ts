@@ -8,11 +8,15 @@ const FALSE: ReadonlySet<string> = new Set(['false', 'f', '0', 'F', 'FALSE', 'Fa
  * Scripts written for KitOps' kit use them.
  */
 export function normalizeArguments(argv: readonly string[], program: Command): string[] {
-  const options = [program, ...program.commands].flatMap((command) => command.options);
+  const options = withSubcommands(program).flatMap((command) => command.options);
   const end = argv.indexOf('--');
   const flags = end === -1 ? argv : argv.slice(0, end);
   const rest = end === -1 ? [] : argv.slice(end);
   return [...flags.flatMap((word) => normalize(word, options)), ...rest];
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
 }
 
 function normalize(word: string, options: readonly Option[]): string[] {

@@ -8,10 +8,11 @@ export async function ask(question: string, { hidden = false }: { hidden?: boole
     throw new KitError('USAGE', `cannot ask for the ${question.replace(': ', '').toLowerCase()}: standard input is not a terminal`, {
       hint: 'give it by options; `--help` lists them',
     });
-  process.stderr.write(question);
   // what is typed is echoed by readline itself, so it must not reach the terminal when hidden
   const output = hidden ? new Writable({ write: (_chunk, _encoding, done) => done() }) : process.stderr;
   const prompt = createInterface({ input: process.stdin, output, terminal: true });
+  // now that nothing typed is echoed by the terminal
+  process.stderr.write(question);
   try {
     return await prompt.question('');
   } finally {

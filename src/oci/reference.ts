@@ -79,12 +79,28 @@ export function parseLocation(text: string): Location {
   const digestAt = rest.lastIndexOf('@');
   if (digestAt > 0 && isDigest(rest.slice(digestAt + 1)))
     return { type, path: rest.slice(0, digestAt), reference: rest.slice(digestAt + 1) };
+  const named = namedIn(rest);
+  if (named !== undefined) return { type, ...named };
   const colon = rest.lastIndexOf(':');
   const tag = rest.slice(colon + 1);
   if (colon > 0 && tag.includes(',') && tag.split(',').every((one) => TAG.test(one)))
     throw invalid(text, 'a layout or archive takes one tag at a time', `write \`${scheme}:${rest.slice(0, colon)}:${tag.split(',')[0]}\``);
   if (colon > 0 && TAG.test(tag)) return { type, path: rest.slice(0, colon), reference: tag };
   return { type, path: rest, reference: undefined };
+}
+
+/** `PATH:REGISTRY/REPOSITORY:TAG`: several artifacts of one archive or layout have full names. A path that has a colon itself is no such thing. */
+function namedIn(text: string): { path: string; reference: string } | undefined {
+  // the colon of a Windows drive
+  const colon = text.indexOf(':', /^[A-Za-z]:[\\/]/.test(text) ? 2 : 0);
+  const reference = text.slice(colon + 1);
+  if (colon < 1 || !/^[^/:]+(?::\d+)?\/.+:[\w.-]+$/.test(reference)) return undefined;
+  try {
+    const { registry, tags } = parseReference(reference);
+    return registry === undefined || tags.length !== 1 ? undefined : { path: text.slice(0, colon), reference };
+  } catch {
+    return undefined;
+  }
 }
 
 /** `registry/repository`, or the bare repository for local names. `localhost/x` and `x` are one name in the store. */

@@ -5,7 +5,7 @@ export function referrersTag(subject: Digest): string {
   return `${digestAlgorithm(subject)}-${digestHex(subject).slice(0, 64)}`;
 }
 
-/** True for such a tag, and for cosign's older ones for what belongs to a digest: `.sig`, `.att`, `.sbom`. */
+/** True for such a tag (also at the end of a full name), and for cosign's older ones for what belongs to a digest: `.sig`, `.att`, `.sbom`. */
 export function isReferrersTag(tag: string | undefined): boolean {
-  return tag !== undefined && /^sha(256|512)-[a-f0-9]{64}(\.(sig|att|sbom))?$/.test(tag);
+  return tag !== undefined && /(?:^|:)sha(256|512)-[a-f0-9]{64}(\.(sig|att|sbom))?$/.test(tag);
 }

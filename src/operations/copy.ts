@@ -1,11 +1,12 @@
 import { isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
-import type { Digest } from '../oci/digest.ts';
+import { type Digest, isDigest } from '../oci/digest.ts';
 import { formatLocation, type Location, type Reference, repositoryName } from '../oci/reference.ts';
 import { isReferrersTag } from '../oci/referrers-tag.ts';
 import { copy as copyArtifact } from '../targets/copy.ts';
 import { verifiedReads } from '../targets/copy-verified.ts';
 import type { ReadTarget } from '../targets/types.ts';
+import { type Admit, admitted } from './admission.ts';
 import { findBase } from './find-base.ts';
 import type { Kit } from './kit.ts';
 import { MountCandidates } from './mount-candidates.ts';
@@ -22,6 +23,8 @@ export interface CopyArguments {
   readonly referrers?: boolean;
   /** Every tag of the source; neither side names one. */
   readonly allTags?: boolean;
+  /** Asked for each artifact before a byte of it moves. */
+  readonly admit?: Admit | undefined;
 }
 
 /** One artifact that was copied. */
@@ -59,8 +62,9 @@ async function copyOne(kit: Kit, args: CopyArguments, { source, tags }: Item, to
   const tally = new TransferTally();
   try {
     const from = await openSource(kit, source, fromRemote ? 'remote' : 'local', call);
+    const reference = args.admit === undefined ? from.reference : await admitted(from, args.admit, call);
     // a registry is to hash what it gets, and is not trusted to
-    const { digest } = await copyArtifact(toRemote ? verifiedReads(from.target) : from.target, from.reference, to.target, tags, {
+    const { digest } = await copyArtifact(toRemote ? verifiedReads(from.target) : from.target, reference, to.target, tags, {
       ...tally.watch(call),
       concurrency: kit.concurrency,
       action: toRemote ? 'push' : 'pull',
@@ -99,7 +103,7 @@ async function warnOfBase(from: Source, digest: Digest, call: CallOptions): Prom
 
 function tagsOf(location: Location): readonly string[] {
   if (location.type === 'reference') return location.reference.tags;
-  return location.reference === undefined || location.reference.includes(':') ? [] : [location.reference];
+  return location.reference === undefined || isDigest(location.reference) ? [] : [location.reference];
 }
 
 function withoutTags(location: Location): Location {
@@ -126,8 +130,9 @@ function eachTag(source: Location, wanted: readonly string[]): Item[] {
 
 /** Content of a layout that has no tag of its own there. */
 function orLatest(reference: string | undefined): string[] {
-  if (reference?.includes(':') === true) return [];
-  return [reference ?? 'latest'];
+  if (isDigest(reference)) return [];
+  // of a full name, the tag
+  return [reference?.slice(reference.lastIndexOf(':') + 1) ?? 'latest'];
 }
 
 async function eachTagOf(kit: Kit, { source, destination, fromLocal, referrers }: CopyArguments, call: CallOptions): Promise<Item[]> {

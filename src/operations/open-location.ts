@@ -1,5 +1,6 @@
 import { isKitError, KitError } from '../errors.ts';
 import { formatLocation, type Location, type Reference, referenceTarget, repositoryName } from '../oci/reference.ts';
+import { isDigest } from '../oci/digest.ts';
 import { openArchive } from '../targets/archive.ts';
 import { openLayout } from '../targets/layout.ts';
 import type { ReadTarget, Target } from '../targets/types.ts';
@@ -120,7 +121,7 @@ export async function openDestination(kit: Kit, location: Location, where: 'loca
 }
 
 function tagsOf(reference: string | undefined, name: string): string[] {
-  if (reference?.includes(':') === true)
+  if (isDigest(reference))
     throw new KitError('REFERENCE_INVALID', `${name}: a digest cannot be chosen for what is written`, { hint: 'give a tag instead' });
   return reference === undefined ? [] : [reference];
 }

@@ -4,6 +4,7 @@ import type { CallOptions } from '../events.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { BlobParts } from './blob-parts.ts';
 import { reading, type RepositoryContext, repositoryUrl, subjectOf } from './context.ts';
+import type { RangeParts } from './range-parts.ts';
 import { RangePlanner } from './range-planner.ts';
 import { SegmentWindow } from './segment-window.ts';
 import { Setbacks } from './setbacks.ts';
@@ -38,21 +39,25 @@ export async function fetchBlob(
   const end = Math.min(range?.end ?? blob.size, blob.size);
   // nothing to ask for; an empty blob as a whole is still asked for, so that a missing one is noticed
   if (range !== undefined && start >= end) return nothing();
-  const parts = new BlobParts(context, blob, call);
+  return await downloadRange(new BlobParts(context, blob, call), { start, end });
+}
+
+/** The bytes of `range`, resumed and over several connections as above, of whatever can be asked for by range. */
+export async function downloadRange(parts: RangeParts, range: ByteRange): Promise<Bytes> {
   const asked = performance.now();
-  const first = await parts.open({ start, end });
-  const planner = new RangePlanner(context.http.rangeBudget.limits, () => performance.now(), performance.now() - asked);
-  return new Download(parts, planner, { start, end }).read(first);
+  const first = await parts.open(range);
+  const planner = new RangePlanner(parts.context.http.rangeBudget.limits, () => performance.now(), performance.now() - asked);
+  return new Download(parts, planner, range).read(first);
 }
 
 /** The bytes of one blob in order, from one connection or several. */
 class Download {
-  readonly #parts: BlobParts;
+  readonly #parts: RangeParts;
   readonly #planner: RangePlanner;
   readonly #end: number;
   #position: number;
 
-  constructor(parts: BlobParts, planner: RangePlanner, { start, end }: ByteRange) {
+  constructor(parts: RangeParts, planner: RangePlanner, { start, end }: ByteRange) {
     this.#parts = parts;
     this.#planner = planner;
     this.#position = start;
@@ -128,7 +133,7 @@ class Download {
 }
 
 /** One connection at a time, and another where it breaks. */
-async function* resumable(parts: BlobParts, { start, end }: ByteRange, first: Bytes): AsyncGenerator<Uint8Array, void, undefined> {
+async function* resumable(parts: RangeParts, { start, end }: ByteRange, first: Bytes): AsyncGenerator<Uint8Array, void, undefined> {
   const { call, context, blob } = parts;
   const setbacks = new Setbacks({ ...call, sleep: context.http.sleep, id: blob.digest }, start);
   let position = start;

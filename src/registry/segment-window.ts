@@ -1,13 +1,13 @@
 import type { CallOptions } from '../events.ts';
-import type { BlobParts } from './blob-parts.ts';
 import type { RangeBudget } from './range-budget.ts';
+import type { RangeParts } from './range-parts.ts';
 import type { RangePlanner } from './range-planner.ts';
 import { Segment } from './segment.ts';
 import { Setbacks } from './setbacks.ts';
 import { TransientError } from './transient.ts';
 
 export interface WindowOptions {
-  readonly parts: BlobParts;
+  readonly parts: RangeParts;
   readonly planner: RangePlanner;
   readonly budget: RangeBudget;
   readonly start: number;

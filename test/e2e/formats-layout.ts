@@ -77,3 +77,18 @@ export function modelpackArtifact(
     manifest: { artifactType: `application/vnd.${prefix}.model.manifest.v1+json` },
   };
 }
+
+const titled = (type: string, bytes: string, title: string): MadeLayer => ({
+  type,
+  bytes,
+  annotations: { 'org.opencontainers.image.title': title },
+});
+
+/** OMLMD with one model file, and the config that is a layer too. */
+export function omlmdArtifact(path: string, json = '{"name":"m","customProperties":{}}'): MadeArtifact {
+  const config = 'application/x-config';
+  return {
+    config: { type: config, json },
+    layers: [titled('application/x-mlmodel', 'weights', path), titled(config, json, 'model_metadata.omlmd.json')],
+  };
+}

@@ -3,10 +3,11 @@ import { copy, type Copied } from '../../operations/copy.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
-import { addNetworkOptions, type KitFlags } from '../options/network.ts';
+import { addNetworkOptions } from '../options/network.ts';
+import { addVerifyFirstOptions, openVerifyFirst, type VerifyFirstFlags } from '../options/verify-first.ts';
 import { formatBytes } from '../render/text.ts';
 
-interface CopyFlags extends FormatFlag, KitFlags {
+interface CopyFlags extends FormatFlag, VerifyFirstFlags {
   readonly referrers?: boolean;
   readonly allTags?: boolean;
   readonly fromLocal?: boolean;
@@ -30,21 +31,24 @@ export function register(command: Command, context: OpenContext): void {
   )
     .addHelpText('after', EXAMPLES)
     .action(async (source: string, destination: string, flags: CopyFlags) => run(source, destination, flags, await context()));
+  addVerifyFirstOptions(command);
 }
 
 const EXAMPLES = `
 Examples:
   kit copy ghcr.io/team/mymodel:v1 registry.example.com/prod/mymodel:v1    between registries, nothing is stored here
   kit copy --referrers ghcr.io/team/mymodel:v1,prod harbor.example.com/ai/mymodel
+  kit copy --verify --key cosign.pub ghcr.io/team/mymodel:v1 registry.example.com/prod/mymodel:v1
   kit copy --all-tags ghcr.io/team/mymodel oci:./mirror
   kit copy mymodel:v1 ghcr.io/team/mymodel:v1                              from local storage
   kit copy --to-local ghcr.io/team/mymodel:v1 ghcr.io/team/mymodel:v1      into local storage, as pull does`;
 
 async function run(source: string, destination: string, flags: CopyFlags, context: CliContext): Promise<void> {
   const { referrers = false, allTags = false, fromLocal = false, toLocal = false } = flags;
+  const { kit, admit } = await openVerifyFirst(flags, context);
   const copied = await copy(
-    context.kit(flags),
-    { source: parseLocation(source), destination: parseLocation(destination), referrers, allTags, fromLocal, toLocal },
+    kit,
+    { source: parseLocation(source), destination: parseLocation(destination), referrers, allTags, fromLocal, toLocal, admit },
     context.call,
   );
   context.result(flags.format, copied, copied.flatMap(describe));

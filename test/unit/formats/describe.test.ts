@@ -20,23 +20,26 @@ test.each([
   expect(describeManifest(manifest, formatOf(manifest).name, readBlob(layout, manifest.config))).toBe(text);
 });
 
+function describeAttached(layout: string): string[] {
+  return loadIndex(layout)
+    .manifests.slice(1)
+    .map((child) => {
+      const bytes = readBlob(layout, child);
+      if (isIndexType(child.mediaType)) return describeIndex(parseIndex(bytes, ''));
+      return describeManifest(parseManifest(bytes, ''), 'artifact', bytes);
+    });
+}
+
 test('what is attached to an artifact', () => {
-  const texts = (layout: string) =>
-    loadIndex(layout)
-      .manifests.slice(1)
-      .map((child) => {
-        const bytes = readBlob(layout, child);
-        return isIndexType(child.mediaType)
-          ? describeIndex(parseIndex(bytes, ''))
-          : describeManifest(parseManifest(bytes, ''), 'artifact', bytes);
-      });
-  expect(texts('cosign-bundle').toSorted()).toEqual([
+  expect(describeAttached('cosign-bundle').toSorted()).toEqual([
     `sigstore attestation (https://cosign.sigstore.dev/attestation/v1) of ${SUBJECT}`,
     `sigstore attestation (https://slsa.dev/provenance/v1) of ${SUBJECT}`,
     `sigstore signature of ${SUBJECT}`,
   ]);
-  expect(texts('cosign-legacy').toSorted()).toEqual(['attestation (DSSE)', 'cosign signature']);
-  expect(texts('oras-attach-sbom')).toEqual(['CycloneDX SBOM of sha256:dd54605bb292440f7a6587b0265379f67a267f019c7ce948a4366c50fdc0be91']);
+  expect(describeAttached('cosign-legacy').toSorted()).toEqual(['attestation (DSSE)', 'cosign signature']);
+  expect(describeAttached('oras-attach-sbom')).toEqual([
+    'CycloneDX SBOM of sha256:dd54605bb292440f7a6587b0265379f67a267f019c7ce948a4366c50fdc0be91',
+  ]);
 });
 
 interface Types {
@@ -45,8 +48,9 @@ interface Types {
   readonly layers?: readonly string[];
 }
 
+const blob = (mediaType: string) => ({ mediaType, digest: DIGEST, size: 1 });
+
 function manifestOf({ config = 'application/vnd.oci.empty.v1+json', artifactType, layers = [] }: Types): Manifest {
-  const blob = (mediaType: string) => ({ mediaType, digest: DIGEST, size: 1 });
   return { schemaVersion: 2, ...(artifactType !== undefined && { artifactType }), config: blob(config), layers: layers.map(blob) };
 }
 

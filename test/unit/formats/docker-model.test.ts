@@ -119,6 +119,7 @@ const GGUF_FILES = {
   'chat_template.jinja': 0o644,
   LICENSE: 0o644,
 };
+const only = (path: string): Kitfile => ({ manifestVersion: '1.0.0', package: {}, model: { path } });
 const short = ({ mediaType }: { mediaType: string }) => mediaType.replace('application/vnd.docker.ai.', '');
 
 describe('writing', () => {
@@ -184,7 +185,6 @@ describe('writing', () => {
   });
 
   test('what Docker could not run is refused', () => {
-    const only = (path: string): Kitfile => ({ manifestVersion: '1.0.0', package: {}, model: { path } });
     expect(() => packed(dockerModel, only('a.onnx'), { 'a.onnx': 0o644 })).toThrow(code('UNSUPPORTED', 'GGUF'));
     const two = { 'm/': 0o755, 'm/a.gguf': 0o644, 'm/mmproj-a.gguf': 0o644, 'm/mmproj-b.gguf': 0o644 };
     expect(() => packed(dockerModel, only('m'), two)).toThrow(code('UNSUPPORTED', 'm/mmproj-a.gguf, m/mmproj-b.gguf'));

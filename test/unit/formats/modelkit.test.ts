@@ -118,6 +118,10 @@ function planned(role: Role, options: Partial<PlanOptions>, file: Partial<PackFi
   return { layer, warnings };
 }
 
+function emptyManifest(created?: string): string {
+  return Buffer.from(modelkit.assemble({ manifestVersion: '1.0.0', package: {} }, [], { created }).manifest).toString();
+}
+
 describe('writing', () => {
   test.each([
     ['prompt', { compression: 'gzip-fastest' }, 'code.v1.tar+gzip'],
@@ -149,10 +153,8 @@ describe('writing', () => {
   });
 
   test('annotations of the manifest are left out when there are none', () => {
-    const text = (created?: string) =>
-      Buffer.from(modelkit.assemble({ manifestVersion: '1.0.0', package: {} }, [], { created }).manifest).toString();
-    expect(text()).toMatch(/"layers":\[\]\}$/);
-    expect(text('2026-01-01T00:00:00Z')).toMatch(/"annotations":\{"org.opencontainers.image.created":"2026-01-01T00:00:00Z"\}\}$/);
+    expect(emptyManifest()).toMatch(/"layers":\[\]\}$/);
+    expect(emptyManifest('2026-01-01T00:00:00Z')).toMatch(/"annotations":\{"org.opencontainers.image.created":"2026-01-01T00:00:00Z"\}\}$/);
   });
 });
 

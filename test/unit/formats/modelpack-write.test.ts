@@ -1,7 +1,8 @@
+import addFormats from 'ajv-formats';
+import { Ajv2020, type AnySchema } from 'ajv/dist/2020.js';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import * as z from 'zod';
 import { modelpack } from '../../../src/formats/modelpack.ts';
 import type { Kitfile } from '../../../src/kitfile/types.ts';
 import { digestOf } from '../../../src/oci/digest.ts';
@@ -9,7 +10,15 @@ import { loadManifest, readBlob } from '../../support/golden-layout.ts';
 import { packed } from './packing.ts';
 
 const SCHEMA = join(import.meta.dirname, '../../../fixtures/formats/model-spec/config-schema.json');
-const schema = z.fromJSONSchema(JSON.parse(readFileSync(SCHEMA, 'utf8')) as Parameters<typeof z.fromJSONSchema>[0]);
+const ajv = new Ajv2020({ allErrors: true });
+addFormats.default(ajv);
+const validate = ajv.compile(JSON.parse(readFileSync(SCHEMA, 'utf8')) as AnySchema);
+
+/** What the schema of model-spec finds wrong. */
+function violations(config: unknown): unknown[] {
+  return validate(config) ? [] : (validate.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`);
+}
+
 const PREFIX = 'application/vnd.cncf.model.';
 
 const KITFILE: Kitfile = {
@@ -45,19 +54,19 @@ const FILES = {
 };
 
 test("the schema is model-spec's, and strict", () => {
-  expect(schema.safeParse({ descriptor: {}, config: {}, modelfs: { type: 'layers', diffIds: ['sha256:1'] } }).success).toBe(true);
+  expect(violations({ descriptor: {}, config: {}, modelfs: { type: 'layers', diffIds: ['sha256:1'] } })).toEqual([]);
   for (const wrong of [
     { descriptor: {}, config: {} },
     { descriptor: { name: '' }, config: {}, modelfs: { type: 'layers', diffIds: ['a'] } },
     { descriptor: {}, config: { extra: 1 }, modelfs: { type: 'layers', diffIds: ['a'] } },
     { descriptor: {}, config: {}, modelfs: { type: 'layers', diffIds: [] } },
   ])
-    expect(schema.safeParse(wrong).success, JSON.stringify(wrong)).toBe(false);
+    expect(violations(wrong), JSON.stringify(wrong)).not.toEqual([]);
 });
 
 test.each(['modctl-raw', 'modctl-tar'])('the schema takes the config of %s', (layout) => {
   const bytes = readBlob(layout, loadManifest(layout).config);
-  expect(schema.safeParse(JSON.parse(bytes.toString())).error).toBeUndefined();
+  expect(violations(JSON.parse(bytes.toString()))).toEqual([]);
 });
 
 describe('raw, the default', () => {
@@ -104,7 +113,7 @@ describe('raw, the default', () => {
   });
 
   test('compressed it is refused, as are MCP servers and an artifact without files', () => {
-    const unsupported = expect.objectContaining({ code: 'UNSUPPORTED' });
+    const unsupported = expect.objectContaining({ code: 'UNSUPPORTED' }) as unknown;
     expect(() => packed(modelpack, KITFILE, FILES, { encoding: 'raw', compression: 'gzip' })).toThrow(unsupported);
     expect(() => packed(modelpack, { ...KITFILE, mcpServers: [{ path: 'a.mcpb' }] }, { 'a.mcpb': 0o644 })).toThrow(unsupported);
     expect(() => packed(modelpack, { manifestVersion: '1.0.0', package: {} }, {})).toThrow(unsupported);
@@ -151,7 +160,7 @@ describe('tar, as KitOps writes it', () => {
 describe('the config', () => {
   test('follows the schema, and is what KitOps makes of the Kitfile', () => {
     const { config, made, layers } = packed(modelpack, KITFILE, FILES);
-    expect(schema.safeParse(config).error).toBeUndefined();
+    expect(violations(config)).toEqual([]);
     expect(Buffer.from(made.config.bytes).toString()).toBe(
       `{"descriptor":{"authors":["Ann","Bob"],"name":"tiny","version":"1.10","licenses":["Apache-2.0","BSD","MIT"],"title":"tiny",` +
         `"description":"a \\u003cb\\u003e \\u0026 c"},"modelfs":{"type":"layers","diffIds":[${layers
@@ -163,7 +172,7 @@ describe('the config', () => {
   test('tells the time only when it is given', () => {
     const created = '2026-01-01T00:00:00Z';
     const { config, manifest } = packed(modelpack, KITFILE, FILES, { created });
-    expect(schema.safeParse(config).error).toBeUndefined();
+    expect(violations(config)).toEqual([]);
     expect(config).toMatchObject({ descriptor: { createdAt: created } });
     expect(manifest.annotations).toMatchObject({ 'org.opencontainers.image.created': created });
   });
@@ -171,7 +180,7 @@ describe('the config', () => {
   test('holds what the weights say of themselves, and gives it back where no Kitfile is carried', () => {
     const facts = { architecture: 'llama', format: 'gguf', parameterCount: 8_030_261_248, precision: 'bfloat16', quantization: 'q4_0' };
     const { config, manifest, made } = packed(modelpack, KITFILE, FILES, { facts });
-    expect(schema.safeParse(config).error).toBeUndefined();
+    expect(violations(config)).toEqual([]);
     expect(config).toMatchObject({ config: { architecture: 'llama', format: 'gguf', paramSize: '8b', precision: 'bfloat16' } });
     const { annotations: _, ...bare } = manifest;
     expect(modelpack.read(bare, made.config.bytes, 'bare').kitfile?.model).toMatchObject({
@@ -217,8 +226,9 @@ describe('the Kitfile of raw layers', () => {
       model: { path: string; digest: string; name: string; parts: { path: string; digest: string; license?: string }[] };
       code: { path: string; digest: string; description: string }[];
     };
-    const digests = [...JSON.stringify(spelled).matchAll(/"digest":"(sha256:\w+)"/g)].map(([, digest]) => digest);
-    expect(digests.toSorted()).toEqual(manifest.layers.map(({ digest }) => digest).toSorted());
+    const digests = [...JSON.stringify(spelled).matchAll(/"digest":"(sha256:\w+)"/g)].map(([, digest = '']) => digest);
+    expect(new Set(digests)).toEqual(new Set(manifest.layers.map(({ digest }) => digest)));
+    expect(digests).toHaveLength(manifest.layers.length);
     expect(spelled.model).toMatchObject({ name: 'm', path: 'weights/a-00001-of-00002.safetensors' });
     expect(spelled.model.digest).toBe(digestOf(Buffer.from(spelled.model.path)));
     expect(spelled.model.parts.map(({ path }) => path)).toEqual([

@@ -121,6 +121,8 @@ function readMade({ type = 'weight.v1.raw', annotations = { 'org.cncf.model.file
 
 const code = (name: string) => expect.objectContaining({ code: name, message: expect.stringContaining('the-name') as unknown }) as unknown;
 
+const kitfileWithCode = (path: string) => JSON.stringify({ manifestVersion: '1.0.0', package: {}, code: [{ path }] });
+
 function diffIds(ids: string[]): Digest | undefined {
   return readMade({ config: { modelfs: { type: 'layers', diffIds: ids } } }).layers[0]?.diffId;
 }
@@ -168,8 +170,7 @@ describe('reading', () => {
   });
 
   test("the author's Kitfile goes before the one that was spelled out for KitOps", () => {
-    const text = (path: string) => JSON.stringify({ manifestVersion: '1.0.0', package: {}, code: [{ path }] });
-    const manifestAnnotations = { 'ml.kitops.modelkit.kitfile': text('src/a'), 'dev.ocikit.kitfile': text('./src/') };
+    const manifestAnnotations = { 'ml.kitops.modelkit.kitfile': kitfileWithCode('src/a'), 'dev.ocikit.kitfile': kitfileWithCode('./src/') };
     const { kitfile, layers } = readMade({ type: 'code.v1.raw', annotations: { 'org.cncf.model.filepath': 'src/a' }, manifestAnnotations });
     expect(kitfile?.code).toEqual([{ path: './src/' }]);
     expect(layers).toMatchObject([{ role: 'code', path: 'src/a', within: './src/', target: 'src/a' }]);

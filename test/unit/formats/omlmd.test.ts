@@ -143,9 +143,9 @@ describe('writing', () => {
   });
 });
 
-describe('hostile', () => {
-  const read = (json: string) => omlmd.read(manifest, Buffer.from(json), 'the-name');
+const read = (json: string) => omlmd.read(manifest, Buffer.from(json), 'the-name');
 
+describe('hostile', () => {
   test.each([
     ['no JSON', '{'],
     ['another type', '[]'],

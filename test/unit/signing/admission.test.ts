@@ -1,7 +1,7 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Admit, admitSigned, pack, parseLocation, pull, sign, unpack } from '../../../src/index.ts';
+import { type Admit, admitSigned, copy, pack, parseLocation, pull, sign, unpack } from '../../../src/index.ts';
 import { makeKey, setUpSigning, type SigningSetup } from './operations-setup.ts';
 
 /** Packs `content` as a model into the registry. */
@@ -38,6 +38,19 @@ describe('nothing is written unless it is signed', () => {
     await sign(kit, { location: destination, signer, format: 'bundle' });
     expect(await pull(kit, destination, { admit })).toMatchObject([{ digest }]);
     expect(await stored(setup)).toBe(1);
+  });
+
+  test('copy', async () => {
+    const setup = await setUpSigning();
+    const { kit, registry, signer, verifier } = setup;
+    const { destination: source, digest } = await publish(setup, 'm:v1', MODEL);
+    const destination = parseLocation(`${registry.host}/prod/m:v1`);
+    const admit = admitSigned(kit, { verifier, annotations: {} });
+    registry.clear();
+    await expect(copy(kit, { source, destination, admit })).rejects.toMatchObject({ code: 'SIGNATURE_INVALID' });
+    expect(registry.log().filter((line) => line.includes('/v2/prod/'))).toEqual([]);
+    await sign(kit, { location: source, signer, format: 'bundle' });
+    expect(await copy(kit, { source, destination, admit })).toMatchObject([{ digest }]);
   });
 
   test('unpack, from the registry and from the store', async () => {
