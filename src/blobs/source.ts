@@ -2,6 +2,8 @@
 export interface ByteRange {
   readonly start: number;
   readonly end: number;
+  /** Where the rest of the blob would have to be sent too, reading it is refused with UNSUPPORTED. */
+  readonly isExact?: boolean;
 }
 
 /**
@@ -9,6 +11,14 @@ export interface ByteRange {
  * it may still be hashed elsewhere. A producer that hands out parts of one chunk holds it once for each (`holdChunk`).
  */
 export type Bytes = AsyncIterable<Uint8Array>;
+
+/** Bytes of which some can be left out: those of a blob that is read by ranges. */
+export interface SkippableBytes extends Bytes {
+  /** Passes over `count` of the next bytes, or as many as there are; returns how many. */
+  skip(count: number): number;
+  /** Says that `count` of the next bytes will be read: what is in one piece need not be asked for in many. */
+  expect(count: number): void;
+}
 
 /** A blob that can be opened again: for a retry, a resumed upload, a second reader. */
 export interface BlobSource {

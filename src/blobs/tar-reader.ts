@@ -1,6 +1,6 @@
 import { holdChunk, releaseChunk } from '../chunk.ts';
 import { isKitError, KitError } from '../errors.ts';
-import type { Bytes } from './source.ts';
+import type { Bytes, SkippableBytes } from './source.ts';
 import { BLOCK, paddingFor } from './tar-header.ts';
 import { decodeTarBlock, mislabelled, parsePax, type PaxFields, type TarBlock, utf8 } from './tar-decode.ts';
 
@@ -13,6 +13,14 @@ export interface TarEntry {
   readonly size: number;
 }
 
+/** What has no content, whatever the header says of its size. */
+const WITHOUT_CONTENT: ReadonlySet<TarBlock['type']> = new Set([
+  'hard link',
+  'symbolic link',
+  'character device',
+  'block device',
+  'named pipe',
+]);
 /** Names and pax records beyond this are refused. */
 const MAX_EXTENSION = 1024 * 1024;
 /** How far a broken archive is read on to learn whether its bytes were damaged on the way. */
@@ -25,6 +33,7 @@ const ZEROS = new Uint8Array(64 * 1024);
  */
 export class TarReader {
   readonly #iterator: AsyncIterator<Uint8Array>;
+  readonly #skippable: SkippableBytes | undefined;
   readonly #name: string;
   #chunk: Uint8Array = new Uint8Array();
   #offset = 0;
@@ -33,9 +42,15 @@ export class TarReader {
   #padding = 0;
 
   /** `name` (a digest) goes into messages. */
-  constructor(bytes: Bytes, name: string) {
+  constructor(bytes: Bytes | SkippableBytes, name: string) {
     this.#iterator = bytes[Symbol.asyncIterator]();
+    this.#skippable = 'skip' in bytes ? bytes : undefined;
     this.#name = name;
+  }
+
+  /** Where in the archive the content begins of the entry that `next` returned last, as long as none of it was read. */
+  get contentStart(): number {
+    return this.#position;
   }
 
   /** The next entry, or undefined after the end of the archive; what is left of the entry before is skipped. */
@@ -60,6 +75,7 @@ export class TarReader {
 
   /** The content of the entry that `next` returned last. Chunks are at most what the source hands out. */
   async *content(): AsyncGenerator<Uint8Array> {
+    this.#expect(this.#unread);
     while (this.#unread > 0) {
       const part = await this.#some(this.#unread);
       if (part === undefined) throw this.#invalid(`ends ${this.#unread} bytes before the end of an entry`);
@@ -71,6 +87,7 @@ export class TarReader {
 
   /** All content of a small entry, without an iterator: the fast way for many small files. It is good until the next call. */
   async contentAtOnce(): Promise<Uint8Array> {
+    this.#expect(this.#unread);
     const bytes = await this.#take(this.#unread);
     if (bytes === undefined) throw this.#invalid(`ends before the end of an entry`);
     this.#unread = 0;
@@ -84,6 +101,8 @@ export class TarReader {
 
   /** Reads a broken archive on and throws what its source finds wrong at its end, such as a digest mismatch; else `error`. */
   async explain(error: KitError): Promise<never> {
+    // of parts there is no digest
+    if (this.#skippable !== undefined) throw error;
     try {
       for (let left = MAX_DRAIN; left > 0;) {
         const part = await this.#some(left);
@@ -98,7 +117,7 @@ export class TarReader {
 
   #open(header: TarBlock, pax: PaxFields): TarEntry {
     const path = pax.path ?? header.path;
-    const size = pax.size ?? header.size;
+    const size = WITHOUT_CONTENT.has(header.type) ? 0 : (pax.size ?? header.size);
     // some readers skip its bytes, others take them for headers
     if (header.type === 'directory' && size > 0)
       throw this.#invalid(`gives the directory ${JSON.stringify(path)} ${size} bytes of content`);
@@ -125,12 +144,26 @@ export class TarReader {
   async #skipRest(): Promise<void> {
     let left = this.#unread + this.#padding;
     while (left > 0) {
+      left -= this.#skip(left);
+      if (left === 0) break;
       const part = await this.#some(left);
       if (part === undefined) throw this.#invalid(`ends ${left} bytes before the end of an entry`);
       left -= part.byteLength;
     }
     this.#unread = 0;
     this.#padding = 0;
+  }
+
+  #expect(content: number): void {
+    this.#skippable?.expect(content - (this.#chunk.byteLength - this.#offset));
+  }
+
+  /** What is at hand is skipped by reading it. */
+  #skip(count: number): number {
+    if (this.#offset < this.#chunk.byteLength) return 0;
+    const skipped = this.#skippable?.skip(count) ?? 0;
+    this.#position += skipped;
+    return skipped;
   }
 
   // one zero block was seen: all that follows must be zero, and is read so that the digest covers it

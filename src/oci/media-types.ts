@@ -2,6 +2,7 @@ export const MEDIA_TYPE = {
   imageManifest: 'application/vnd.oci.image.manifest.v1+json',
   imageIndex: 'application/vnd.oci.image.index.v1+json',
   imageConfig: 'application/vnd.oci.image.config.v1+json',
+  dockerImageConfig: 'application/vnd.docker.container.image.v1+json',
   dockerManifest: 'application/vnd.docker.distribution.manifest.v2+json',
   dockerManifestList: 'application/vnd.docker.distribution.manifest.list.v2+json',
   emptyJson: 'application/vnd.oci.empty.v1+json',

@@ -54,6 +54,7 @@ export class BlobParts {
     try {
       if (response.status === 206) return this.#checked(range, response);
       this.#hasRanges = !isPart && response.header('accept-ranges') !== 'none';
+      if (isPart && range.isExact === true) throw new KitError('UNSUPPORTED', `${this.#name}: the registry does not send parts of a blob`);
       const length = response.header('content-length');
       if (length !== undefined && Number(length) !== this.blob.size) {
         throw new KitError('SIZE_MISMATCH', `${this.#name}: the registry has ${length} bytes, the manifest says ${this.blob.size}`);
@@ -134,7 +135,7 @@ export class BlobParts {
 }
 
 /** Bytes [start, end) of `bytes`; the rest is not read. */
-async function* slice(bytes: Bytes, start: number, end: number): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* slice(bytes: Bytes, start: number, end: number): AsyncGenerator<Uint8Array, void, undefined> {
   let position = 0;
   if (end === 0) return;
   for await (const chunk of bytes) {

@@ -39,7 +39,7 @@ export async function fetchBlob(
   const end = Math.min(range?.end ?? blob.size, blob.size);
   // nothing to ask for; an empty blob as a whole is still asked for, so that a missing one is noticed
   if (range !== undefined && start >= end) return nothing();
-  return await downloadRange(new BlobParts(context, blob, call), { start, end });
+  return await downloadRange(new BlobParts(context, blob, call), { ...range, start, end });
 }
 
 /** The bytes of `range`, resumed and over several connections as above, of whatever can be asked for by range. */

@@ -7,7 +7,7 @@ import { childrenOf, sniffManifestType } from '../oci/manifest.ts';
 import { ANNOTATION, isIndexType, isManifestLike, MAX_METADATA_BYTES, MEDIA_TYPE } from '../oci/media-types.ts';
 import { isReferrersTag, referrersTag } from '../oci/referrers-tag.ts';
 import * as layoutIndex from './layout-index.ts';
-import { hasSubject, localReferrers } from './local-referrers.ts';
+import { coveredBy, hasSubject, localReferrers } from './local-referrers.ts';
 import { fetchMetadata } from './manifest-bytes.ts';
 import type { Capabilities, FetchOptions, Target } from './types.ts';
 
@@ -119,8 +119,8 @@ export class IndexedTarget implements Target {
 
   async #enlist(blob: Descriptor, options: CallOptions): Promise<void> {
     if (!isManifestLike(blob.mediaType)) return;
-    const children = isIndexType(blob.mediaType) ? childrenOf(blob, await fetchMetadata(this.#blobs, blob, options)) : [];
-    await this.#list.update((entries) => layoutIndex.withManifest(layoutIndex.withoutChildren(entries, children), blob), options);
+    const covered = await coveredBy(this.#blobs, blob, options);
+    await this.#list.update((entries) => layoutIndex.withManifest(layoutIndex.withoutChildren(entries, covered), blob), options);
   }
 
   async #pushUnhashed(mediaType: string, source: BlobSource, options: CallOptions = {}): Promise<Descriptor> {

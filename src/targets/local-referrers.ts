@@ -2,7 +2,7 @@ import { CODES, isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
-import { type Index, type Manifest, parseIndex, parseManifest } from '../oci/manifest.ts';
+import { childrenOf, type Index, type Manifest, parseIndex, parseManifest } from '../oci/manifest.ts';
 import { isIndexType, isManifestLike } from '../oci/media-types.ts';
 import { describeReferrer } from '../oci/referrer.ts';
 import { fetchMetadata } from './manifest-bytes.ts';
@@ -62,4 +62,16 @@ async function readIfSound(
 /** True when the manifest is about another one. */
 export async function hasSubject(from: Pick<ReadTarget, 'fetch'>, descriptor: Descriptor, options: CallOptions = {}): Promise<boolean> {
   return (await readIfSound(from, descriptor, options))?.subject !== undefined;
+}
+
+/**
+ * The manifests that an index stands for: while it is listed they need no entry of their own. A referrer does, for it is found among the
+ * entries. None where `index` is no index.
+ */
+export async function coveredBy(from: Pick<ReadTarget, 'fetch'>, index: Descriptor, options: CallOptions = {}): Promise<Descriptor[]> {
+  if (!isIndexType(index.mediaType)) return [];
+  const children = childrenOf(index, await fetchMetadata(from, index, options));
+  const manifests = children.filter(({ mediaType }) => isManifestLike(mediaType));
+  const about = await Promise.all(manifests.map(async (child) => await hasSubject(from, child, options)));
+  return manifests.filter((_, position) => about[position] === false);
 }

@@ -5,7 +5,7 @@ import { isDigest } from '../oci/digest.ts';
 import { childrenOf } from '../oci/manifest.ts';
 import { isIndexType, isManifestLike } from '../oci/media-types.ts';
 import { referrersTag } from '../oci/referrers-tag.ts';
-import { localReferrers } from './local-referrers.ts';
+import { coveredBy, localReferrers } from './local-referrers.ts';
 import { fetchMetadata } from './manifest-bytes.ts';
 import { addManifest, findManifest, notInStore, removeManifests, type RepositoryIndex, tagsOn } from './repository-index.ts';
 import type { Store } from './store.ts';
@@ -97,10 +97,9 @@ export class StoreRepository implements Target {
 
   async #list(blob: Descriptor, options: CallOptions): Promise<void> {
     if (!isManifestLike(blob.mediaType)) return;
-    const children = isIndexType(blob.mediaType) ? childrenOf(blob, await fetchMetadata(this.#store.blobs, blob, options)) : [];
+    const covered = await coveredBy(this.#store.blobs, blob, options);
     const change = (content: RepositoryIndex): RepositoryIndex => {
-      // an index stands for its manifests: those without a tag need no entry of their own
-      const folded = children.map(({ digest }) => digest).filter((digest) => tagsOn(content, digest).length === 0);
+      const folded = covered.map(({ digest }) => digest).filter((digest) => tagsOn(content, digest).length === 0);
       return addManifest(folded.length === 0 ? content : removeManifests(content, new Set(folded)), blob);
     };
     await this.#store.updateRepository(this.name, change, options);

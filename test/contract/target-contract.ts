@@ -260,6 +260,8 @@ function capabilities(targetOf: () => Target, pushManifest: (layer?: Uint8Array)
     const untyped = await refer(MEDIA_TYPE.imageManifest, { config, layers: [], subject });
     const list = await refer(MEDIA_TYPE.imageIndex, { artifactType: 'application/x.list', manifests: [], subject });
     await refer(MEDIA_TYPE.imageManifest, { config, layers: [], subject: other });
+    // one that an index names as well
+    await refer(MEDIA_TYPE.imageIndex, { manifests: [untyped] });
     await target.tag(typed, 'typed');
     const found = await Array.fromAsync(referrers(subject));
     expect(found.toSorted((a, b) => (a.digest < b.digest ? -1 : 1))).toEqual(

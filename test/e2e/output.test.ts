@@ -43,6 +43,7 @@ test('--format json of every command that returns data', async () => {
           "diffId": "sha256:e12c5223d1f6…",
           "existed": false,
           "index": 0,
+          "path": "m",
           "role": "model",
         },
         {
@@ -57,6 +58,7 @@ test('--format json of every command that returns data', async () => {
           "diffId": "sha256:c90078f6b55e…",
           "existed": false,
           "index": 0,
+          "path": "run.sh",
           "role": "code",
         },
       ],

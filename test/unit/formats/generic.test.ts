@@ -27,11 +27,13 @@ test('files are named by their titles', () => {
   ]);
 });
 
-function readLayer(mediaType: string, annotations = {}) {
+function readLayer(mediaType: string, annotations = {}, config = mediaType) {
   const layer = { mediaType, digest: digestOf(Buffer.from('a')), size: 1, annotations };
-  const manifest: Manifest = { schemaVersion: 2, config: layer, layers: [layer] };
+  const manifest: Manifest = { schemaVersion: 2, config: { ...layer, mediaType: config }, layers: [layer] };
   return generic.read(manifest, Buffer.from('{}'), 'the-name').layers;
 }
+
+const title = (name: string) => ({ 'org.opencontainers.image.title': name });
 
 describe('a layer by its media type', () => {
   test.each([
@@ -49,5 +51,15 @@ describe('a layer by its media type', () => {
 
   test('what has no name is no file', () => {
     expect(readLayer('application/x')).toEqual([]);
+  });
+
+  test('a file that oras was told no type of: what its title says, unless that is an archive or the artifact an image', () => {
+    const tar = 'application/vnd.oci.image.layer.v1.tar';
+
+    expect(readLayer(tar, title('a.json'), 'application/vnd.oci.empty.v1+json')).toMatchObject([{ encoding: 'raw', target: 'a.json' }]);
+    for (const name of ['a.tar', 'a.tar.gz', 'a.TGZ'])
+      expect(readLayer(tar, title(name), 'application/x')).toMatchObject([{ encoding: 'tar' }]);
+    expect(readLayer(tar, title('a.json'), 'application/vnd.oci.image.config.v1+json')).toMatchObject([{ encoding: 'tar' }]);
+    expect(readLayer(tar, {}, 'application/x')).toMatchObject([{ encoding: 'tar' }]);
   });
 });
