@@ -87,13 +87,18 @@ async function removeOne(store: Store, reference: Reference, force: boolean, cal
   return { reference: name, digest, outcome: 'removed' };
 }
 
-/** Removes every ModelKit without a tag, with `force` every one, and downloads that were broken off. */
+/** Removes every ModelKit without a tag (not the signatures and SBOMs of one that has a tag), with `force` every one, and downloads that were broken off. */
 export async function removeAll(kit: Kit, { force = false }: { force?: boolean } = {}, call: CallOptions = {}): Promise<RemoveResult> {
   const store = await kit.store();
   const removed: Removed[] = [];
-  for (const { repository, tags, descriptor } of await store.list()) {
-    if (tags.length > 0 && !force) continue;
-    await store.remove(repository, descriptor.digest, call);
+  const listed = await store.list();
+  const untagged = force ? [] : await store.untagged(call);
+  for (const { repository, tags, descriptor } of listed) {
+    if (!force && !untagged.some((one) => one.repository === repository && one.descriptor.digest === descriptor.digest)) continue;
+    await store.remove(repository, descriptor.digest, call).catch((error: unknown) => {
+      // a signature went with what it signs
+      if (!isKitError(error, 'REFERENCE_NOT_FOUND')) throw error;
+    });
     for (const tag of tags) removed.push({ reference: `${repository}:${tag}`, digest: descriptor.digest, outcome: 'untagged' });
     removed.push({
       reference: repository === '_' ? descriptor.digest : `${repository}@${descriptor.digest}`,

@@ -55,7 +55,8 @@ export async function findGarbage(blobs: BlobDirectory, index: StoreIndex, optio
   return { index: after, manifests, blobs: unneeded };
 }
 
-async function unreachedByTags(blobs: BlobDirectory, index: StoreIndex, options: FindGarbageOptions): Promise<ListedManifest[]> {
+/** Manifests that no tag reaches, but for signatures and the like of one that a tag does reach. */
+export async function unreachedByTags(blobs: BlobDirectory, index: StoreIndex, options: FindGarbageOptions): Promise<ListedManifest[]> {
   const contents = [...index.repositories.values()];
   const kept = await reachable(blobs, [...index.others, ...contents.flatMap(({ tags }) => [...tags.values()])], options);
   const listed = contents.flatMap(({ manifests }) => manifests);

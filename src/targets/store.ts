@@ -7,7 +7,7 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { writeFileAtomic } from './atomic-file.ts';
 import { BlobDirectory } from './blob-directory.ts';
-import { findGarbage, type FindGarbageOptions, type GarbageBlob, type ListedManifest, referrersOf } from './garbage.ts';
+import { findGarbage, type FindGarbageOptions, type GarbageBlob, type ListedManifest, referrersOf, unreachedByTags } from './garbage.ts';
 import { DiskReserve } from './disk-reserve.ts';
 import { isErrno, withPath } from './io-error.ts';
 import { isModelKit } from './kitops-index.ts';
@@ -124,6 +124,11 @@ export class Store {
       const tags = tagsByDigest(repository);
       return repository.manifests.map((descriptor) => ({ repository: name, tags: tags.get(descriptor.digest) ?? [], descriptor }));
     });
+  }
+
+  /** What no tag reaches, but for signatures and the like of what one does. @throws KitError when a manifest cannot be read */
+  async untagged(options: CallOptions = {}): Promise<readonly ListedManifest[]> {
+    return await unreachedByTags(this.blobs, await this.read(), options);
   }
 
   /** @throws KitError REFERENCE_NOT_FOUND when the store does not hold the manifest */
