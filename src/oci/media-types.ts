@@ -12,6 +12,8 @@ export const ANNOTATION = {
   refName: 'org.opencontainers.image.ref.name',
   created: 'org.opencontainers.image.created',
   title: 'org.opencontainers.image.title',
+  source: 'org.opencontainers.image.source',
+  revision: 'org.opencontainers.image.revision',
 } as const;
 
 const MANIFESTS: ReadonlySet<string> = new Set([MEDIA_TYPE.imageManifest, MEDIA_TYPE.dockerManifest]);
