@@ -83,7 +83,7 @@ test('what is not there: a tag, a repository, a digest', async () => {
     --- stderr
     error: there is no archive missing.tar
 
-    hint: check the path after \`oci-archive:\`
+    hint: check the path
   `);
   expect(await box.kit('info mine:v1 -f model.weights')).toMatchInlineSnapshot(`
     exit 3
