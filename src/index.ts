@@ -10,19 +10,39 @@ export type { Admit } from './operations/admission.ts';
 export { admitSigned } from './operations/admit-signed.ts';
 export { attest, type AttestArguments, type AttestResult } from './operations/attest.ts';
 export type { Attached, SignatureFormat } from './operations/attach-signed.ts';
-export { diff, type DiffResult, type DiffSide } from './operations/diff.ts';
+export { cat, type CatArguments, type CatResult } from './operations/cat.ts';
+export { type ComparedArtifact, diff, type DiffArguments, type DiffResult, type DiffSide } from './operations/diff.ts';
+export type { FilesDiff } from './operations/diff-files.ts';
 export { type Attachment, download, type DownloadArguments, type Downloaded, type DownloadResult } from './operations/download.ts';
+export { files, type FilesArguments, type FilesResult, type ListedLayer } from './operations/files.ts';
 export { type Filter, type FilterType, parseFilter } from './operations/filter.ts';
+export { generate, type GenerateArguments, type GenerateResult, type GenerateTemplate } from './operations/generate.ts';
 export { generateKeyPair, type KeyPairArguments, type KeyPairResult } from './operations/generate-key-pair.ts';
+export {
+  gitopsPull,
+  type GitopsPullArguments,
+  type GitopsPullResult,
+  gitopsPush,
+  type GitopsPushArguments,
+  type GitopsPushResult,
+} from './operations/gitops.ts';
+export { history, type HistoryArguments, type HistoryEntry, type HistoryResult } from './operations/history.ts';
 export { init, type InitArguments, type InitResult } from './operations/init.ts';
+export { importModel, type ImportArguments, type ImportResult } from './operations/import.ts';
+export { initRemote, type InitRemoteArguments } from './operations/init-remote.ts';
 export { info, type InfoResult, inspect, type InspectResult } from './operations/inspect.ts';
 export { createKit, type Kit, type KitOptions } from './operations/kit.ts';
-export { type ListEntry, listLocal, listLocation } from './operations/list.ts';
+export type { ListEntry } from './operations/list-entry.ts';
+export { listLocal } from './operations/list-local.ts';
+export { listLocation } from './operations/list-location.ts';
+export type { LayerFile } from './operations/layer-files.ts';
 export { load, type LoadArguments, type Loaded } from './operations/load.ts';
 export { login, type LoginArguments, logout } from './operations/login.ts';
 export { pack, type PackArguments, type PackResult } from './operations/pack.ts';
+export { promote, type PromoteArguments, type PromoteResult } from './operations/promote.ts';
 export { findKitfile, type KitfileText } from './operations/read-kitfile.ts';
 export { remove, removeAll, removeRemote, type RemoveResult } from './operations/remove.ts';
+export { rollback, type RollbackArguments, type RollbackResult } from './operations/rollback.ts';
 export { save, type SaveArguments, type Saved } from './operations/save.ts';
 export { serve, type ServeArguments, type Serving } from './operations/serve.ts';
 export { sign, type SignArguments, type Signed, type SignResult } from './operations/sign.ts';
@@ -32,6 +52,9 @@ export { storeInfo, type StoreInfo } from './operations/store-info.ts';
 export { pruneStore, type StorePruneArguments, type StorePruneResult } from './operations/store-prune.ts';
 export { tag, type TagResult } from './operations/tag.ts';
 export { pull, push, type PushArguments, type Transferred } from './operations/transfer.ts';
+export { inspectTensors, type TensorsResult } from './operations/tensors.ts';
+export { diffTensors, type PlacedTensor, type TensorsDiff } from './operations/tensors-diff.ts';
+export { lineage, type LineageArguments, type LineageNode, type LineageResult } from './operations/tree.ts';
 export { unpack, type UnpackArguments, type UnpackResult } from './operations/unpack.ts';
 export {
   describeRefusal,
@@ -52,7 +75,11 @@ export {
 export { version, type VersionResult } from './operations/version.ts';
 export type { AttestationReport } from './signing/check-attestations.ts';
 export type { SignatureReport } from './signing/check-signatures.ts';
+export type { IdentityRequirement, Wanted } from './signing/identity-verifier.ts';
 export { openKeyVerifier } from './signing/key-verifier.ts';
+export { openSigner, type SignerSource } from './signing/open-signer.ts';
+export { openVerifier, type VerifierSource } from './signing/open-verifier.ts';
 export { type KeySignerOptions, openKeySigner } from './signing/private-key.ts';
 export type { SignedBytes, Signer } from './signing/signer.ts';
+export type { TrustSource } from './signing/trusted-root.ts';
 export type { Signatory, SignedContent, Verifier } from './signing/verifier.ts';

@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
-import { type ListEntry, listLocal, listLocation } from '../../operations/list.ts';
+import type { ListEntry } from '../../operations/list-entry.ts';
+import type { Kit } from '../../operations/kit.ts';
+import type { CallOptions } from '../../events.ts';
 import { stringifyLikeGo } from '../../oci/json.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
@@ -30,9 +32,14 @@ async function run(repository: string | undefined, flags: Flags, context: CliCon
   // a template that is wrong should not cost a trip to the registry
   const template = ['table', 'json', ''].includes(flags.format) ? undefined : parseTemplate(flags.format);
   const kit = context.kit(flags);
-  const entries =
-    repository === undefined ? await listLocal(kit, context.call) : await listLocation(kit, parseLocation(repository), context.call);
+  const entries = await listed(kit, repository, context.call);
   context.result('text', undefined, print(entries, flags.format, template));
+}
+
+async function listed(kit: Kit, repository: string | undefined, call: CallOptions): Promise<ListEntry[]> {
+  // each loads only what it needs: the store is listed at a glance
+  if (repository === undefined) return await (await import('../../operations/list-local.ts')).listLocal(kit, call);
+  return await (await import('../../operations/list-location.ts')).listLocation(kit, parseLocation(repository), call);
 }
 
 function print(entries: readonly ListEntry[], format: string, template: Template | undefined): string[] {

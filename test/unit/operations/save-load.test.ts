@@ -8,7 +8,7 @@ import { digestHex } from '../../../src/oci/digest.ts';
 import type { Index } from '../../../src/oci/manifest.ts';
 import { MEDIA_TYPE } from '../../../src/oci/media-types.ts';
 import { parseReference } from '../../../src/oci/reference.ts';
-import { listLocal } from '../../../src/operations/list.ts';
+import { listLocal } from '../../../src/operations/list-local.ts';
 import { load } from '../../../src/operations/load.ts';
 import { save, type SaveArguments } from '../../../src/operations/save.ts';
 import { openArchive } from '../../../src/targets/archive.ts';
