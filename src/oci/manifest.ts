@@ -26,29 +26,41 @@ export interface Index {
   readonly annotations?: Annotations;
 }
 
-const annotations = z.record(z.string(), z.string());
-const descriptor = z.looseObject({
-  mediaType: z.string().min(1),
-  digest: z.custom<Digest>(isDigest, 'not a digest'),
-  size: z.int().nonnegative(),
-  annotations: annotations.optional(),
-  artifactType: z.string().optional(),
-});
-// Go writes a nil list as null
-const descriptors = z
-  .array(descriptor)
-  .nullish()
-  .transform((list) => list ?? []);
-const optionalAnnotations = annotations.nullish().transform((map) => map ?? undefined);
-// in the order of the spec's fields, which is the order in which they are shown
-const head = { schemaVersion: z.literal(2), mediaType: z.string().optional(), artifactType: z.string().optional() };
-const tail = { subject: descriptor.optional(), annotations: optionalAnnotations };
-const manifestSchema = z.looseObject({ ...head, config: descriptor, layers: descriptors, ...tail });
-const indexSchema = z.looseObject({ ...head, manifests: descriptors, ...tail });
+function makeSchemas() {
+  const annotations = z.record(z.string(), z.string());
+  const descriptor = z.looseObject({
+    mediaType: z.string().min(1),
+    digest: z.custom<Digest>(isDigest, 'not a digest'),
+    size: z.int().nonnegative(),
+    annotations: annotations.optional(),
+    artifactType: z.string().optional(),
+  });
+  // Go writes a nil list as null
+  const descriptors = z
+    .array(descriptor)
+    .nullish()
+    .transform((list) => list ?? []);
+  const optionalAnnotations = annotations.nullish().transform((map) => map ?? undefined);
+  // in the order of the spec's fields, which is the order in which they are shown
+  const head = { schemaVersion: z.literal(2), mediaType: z.string().optional(), artifactType: z.string().optional() };
+  const tail = { subject: descriptor.optional(), annotations: optionalAnnotations };
+  return {
+    manifest: z.looseObject({ ...head, config: descriptor, layers: descriptors, ...tail }),
+    index: z.looseObject({ ...head, manifests: descriptors, ...tail }),
+  };
+}
+
+let schemas: ReturnType<typeof makeSchemas> | undefined;
+
+/** Made when first needed, which a well-formed manifest does not: they cost 20 ms of a start. */
+function schemaOf(kind: 'manifest' | 'index'): z.ZodType {
+  schemas ??= makeSchemas();
+  return schemas[kind];
+}
 
 /** @throws KitError MANIFEST_INVALID; `name` (a reference or digest) goes into the message */
 export function parseManifest(bytes: Uint8Array, name: string): Manifest {
-  const manifest = parse(manifestSchema, bytes, name, 'manifest') as unknown as Manifest;
+  const manifest = parse(bytes, name, 'manifest') as Manifest;
   if (manifest.mediaType !== undefined && !isManifestType(manifest.mediaType))
     throw invalid(name, `media type \`${manifest.mediaType}\` is not a manifest's`);
   return manifest;
@@ -56,27 +68,28 @@ export function parseManifest(bytes: Uint8Array, name: string): Manifest {
 
 /** @throws KitError MANIFEST_INVALID */
 export function parseIndex(bytes: Uint8Array, name: string): Index {
-  const index = parse(indexSchema, bytes, name, 'index') as unknown as Index;
+  const index = parse(bytes, name, 'index') as Index;
   if (index.mediaType !== undefined && !isIndexType(index.mediaType))
     throw invalid(name, `media type \`${index.mediaType}\` is not an index's`);
   return index;
 }
 
-function parse<T>(schema: z.ZodType<T>, bytes: Uint8Array, name: string, kind: 'manifest' | 'index'): T {
-  let value: unknown;
+function parse(bytes: Uint8Array, name: string, kind: 'manifest' | 'index'): unknown {
+  const value = parseJson(bytes, name, kind);
+  if (isWellFormed(value, kind)) return value;
+  const result = schemaOf(kind).safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const field = issue === undefined || issue.path.length === 0 ? kind : `${kind} field \`${issue.path.join('.')}\``;
+  throw invalid(name, `${field}: ${issue?.message ?? 'invalid'}`);
+}
+
+function parseJson(bytes: Uint8Array, name: string, kind: string): unknown {
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (cause) {
     throw new KitError('MANIFEST_INVALID', `${name}: the ${kind} is not JSON`, { cause });
   }
-  if (isWellFormed(value, kind)) return value as T;
-  const result = schema.safeParse(value);
-  if (!result.success) {
-    const issue = result.error.issues[0];
-    const field = issue === undefined || issue.path.length === 0 ? kind : `${kind} field \`${issue.path.join('.')}\``;
-    throw invalid(name, `${field}: ${issue?.message ?? 'invalid'}`);
-  }
-  return result.data;
 }
 
 function invalid(name: string, why: string): KitError {
@@ -95,6 +108,9 @@ export function childrenOf(of: Descriptor, bytes: Uint8Array): readonly Descript
 
 /** The media type a manifest body claims, for stores whose descriptors do not say. */
 export function sniffManifestType(bytes: Uint8Array, name: string): string {
-  const value = parse(z.looseObject({ mediaType: z.string().optional(), manifests: z.unknown().optional() }), bytes, name, 'manifest');
-  return value.mediaType ?? (value.manifests === undefined ? MEDIA_TYPE.imageManifest : MEDIA_TYPE.imageIndex);
+  const value = parseJson(bytes, name, 'manifest');
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid(name, 'manifest: not an object');
+  const { mediaType, manifests } = value as { readonly mediaType?: unknown; readonly manifests?: unknown };
+  if (mediaType !== undefined && typeof mediaType !== 'string') throw invalid(name, 'manifest field `mediaType`: not a text');
+  return mediaType ?? (manifests === undefined ? MEDIA_TYPE.imageManifest : MEDIA_TYPE.imageIndex);
 }
