@@ -28,6 +28,7 @@ export {
 } from './operations/gitops.ts';
 export { history, type HistoryArguments, type HistoryEntry, type HistoryResult } from './operations/history.ts';
 export { init, type InitArguments, type InitResult } from './operations/init.ts';
+export { importProvenance } from './operations/import-provenance.ts';
 export { importModel, type ImportArguments, type ImportResult } from './operations/import.ts';
 export { initRemote, type InitRemoteArguments } from './operations/init-remote.ts';
 export { info, type InfoResult, inspect, type InspectResult } from './operations/inspect.ts';
@@ -55,6 +56,25 @@ export { pull, push, type PushArguments, type Transferred } from './operations/t
 export { inspectTensors, type TensorsResult } from './operations/tensors.ts';
 export { diffTensors, type PlacedTensor, type TensorsDiff } from './operations/tensors-diff.ts';
 export { lineage, type LineageArguments, type LineageNode, type LineageResult } from './operations/tree.ts';
+export {
+  signDirectory,
+  type SignDirectoryArguments,
+  type SignDirectoryResult,
+  signModel,
+  type SignModelArguments,
+  type SignModelResult,
+} from './operations/oms-sign.ts';
+export {
+  findModelSignature,
+  type FoundModelSignature,
+  verifyDirectory,
+  type VerifyDirectoryArguments,
+  type VerifyDirectoryResult,
+  verifyModel,
+  type VerifyModelArguments,
+  type VerifyModelResult,
+} from './operations/oms-verify.ts';
+export { sbom, type SbomArguments, type SbomFormat, type SbomResult } from './operations/sbom.ts';
 export { unpack, type UnpackArguments, type UnpackResult } from './operations/unpack.ts';
 export {
   describeRefusal,

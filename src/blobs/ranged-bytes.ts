@@ -97,13 +97,13 @@ export class RangedBytes implements SkippableBytes, AsyncIterableIterator<Uint8A
   }
 
   async #read(): Promise<Uint8Array> {
-    const { value, done } = (await this.#window?.next()) ?? { done: true };
-    if (done === true) {
+    const next = await this.#window?.next();
+    if (next === undefined || next.done === true) {
       throw new KitError('SIZE_MISMATCH', `${this.#name}: bytes ${this.#next} to ${this.#end - 1} were asked for and did not arrive`, {
         hint: 'the content was cut off; fetch it again from a source that you trust',
       });
     }
-    const chunk = value as Uint8Array;
+    const chunk = next.value;
     this.#next += chunk.byteLength;
     if (this.#next > this.#end) throw new KitError('SIZE_MISMATCH', `${this.#name}: more bytes arrive than were asked for`);
     return chunk;

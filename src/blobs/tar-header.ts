@@ -18,6 +18,8 @@ export interface TarEntryHeader {
   readonly mode: number;
   /** Bytes; 0 for a directory. */
   readonly size: number;
+  /** Owner; that of KitOps unless told. */
+  readonly uid?: number;
 }
 
 /**
@@ -26,7 +28,7 @@ export interface TarEntryHeader {
  */
 export function encodeTarHeader(entry: TarEntryHeader): Buffer {
   const typeflag = entry.type === 'directory' ? '5' : '0';
-  const fields = { mode: entry.mode, uid: UID, gid: GID, size: entry.size, typeflag };
+  const fields = { mode: entry.mode, uid: entry.uid ?? UID, gid: GID, size: entry.size, typeflag };
   const split = ustarName(entry);
   if (split !== undefined) return block({ ...fields, ...split });
   const data = paxData(entry);

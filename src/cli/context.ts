@@ -17,6 +17,8 @@ export interface CliContext {
   readonly call: Required<Pick<CallOptions, 'signal' | 'onEvent'>>;
   /** Data for stdout: as JSON when the user asked for it, else as lines. */
   result(format: string | undefined, data: unknown, lines: readonly string[]): void;
+  /** Of the process, where the command ends without an error. Default 0. */
+  status: number;
   /** Takes the progress display away, so that a message can follow. */
   progressStop(): void;
   close(): Promise<void>;
@@ -36,6 +38,7 @@ export function createContext(globals: GlobalFlags, signal: AbortSignal, env: No
     return createProgress(globals, env);
   };
   return {
+    status: 0,
     env,
     signal,
     get isInteractive() {

@@ -39,7 +39,7 @@ async function run(argv: readonly string[], signal: AbortSignal): Promise<number
       verbose = globals.logLevel === 'debug' || globals.logLevel === 'trace';
     });
     await program.parseAsync(normalizeArguments(argv, program), { from: 'user' });
-    return 0;
+    return context?.status ?? 0;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     context?.progressStop();

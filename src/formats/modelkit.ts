@@ -35,13 +35,17 @@ export const modelkit: PackFormat = {
 
   plan: (entries, options) => entries.map((one) => planLayer(one, options)),
 
-  assemble(kitfile, layers, { created }) {
+  assemble(kitfile, layers, { created, annotations }) {
     const find = (role: Role, index: number): { digest: Digest; diffId: Digest } | undefined => {
       const layer = layers.find((candidate) => candidate.role === role && candidate.index === index);
       return layer && { digest: layer.descriptor.digest, diffId: layer.diffId };
     };
     const config = madeBlob(CONFIG, stringifyLikeGo(kitfileFields(kitfile, find)));
-    return { config, extra: [], manifest: writeManifest(ARTIFACT_TYPE, config.descriptor, layers, createdAnnotation(created)) };
+    return {
+      config,
+      extra: [],
+      manifest: writeManifest(ARTIFACT_TYPE, config.descriptor, layers, { ...annotations, ...createdAnnotation(created) }),
+    };
   },
 
   read(manifest, config, name) {

@@ -71,7 +71,7 @@ export const modelpack: PackFormat = {
       });
     }
     const config = madeBlob(CONFIG, writeModelpackConfig(kitfile, layers, options));
-    const annotations = { ...createdAnnotation(options.created), ...carryKitfile(kitfile, layers) };
+    const annotations = { ...options.annotations, ...createdAnnotation(options.created), ...carryKitfile(kitfile, layers) };
     return { config, extra: [], manifest: writeManifest(ARTIFACT_TYPE, config.descriptor, layers, annotations) };
   },
 

@@ -2,6 +2,7 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import type { Manifest } from '../oci/manifest.ts';
 import { dockerModel } from './docker-model.ts';
 import { generic } from './generic.ts';
+import { modelcar, SOURCE_DIGEST } from './modelcar.ts';
 import { modelkit } from './modelkit.ts';
 import { modelpack } from './modelpack.ts';
 import { omlmd } from './omlmd.ts';
@@ -12,7 +13,7 @@ export const PACK_FORMATS = { modelkit, modelpack, 'docker-model': dockerModel, 
 export type PackFormatName = keyof typeof PACK_FORMATS;
 
 /** In order of preference: the first that knows a manifest reads it. */
-const FORMATS: readonly Format[] = Object.values(PACK_FORMATS);
+const FORMATS: readonly Format[] = [...Object.values(PACK_FORMATS), modelcar];
 
 /** The format of a manifest; any other artifact is read as plain files. */
 export function formatOf(manifest: Manifest): Format {
@@ -26,4 +27,10 @@ const MANIFEST_KIND = 'io.opendatahub.modelcar.manifest.type';
 /** True when an index says of one of its manifests that it is a model. */
 export function isModelDescriptor({ artifactType, annotations }: Descriptor): boolean {
   return MODEL_TYPES.test(artifactType ?? '') || annotations?.[MANIFEST_KIND] === 'modelpack';
+}
+
+/** The first of several manifests that were all made of one artifact, as the images of a Modelcar for several platforms are; else undefined. */
+export function oneOfSameSource(manifests: readonly Descriptor[]): Descriptor | undefined {
+  const sources = new Set(manifests.map(({ annotations }) => annotations?.[SOURCE_DIGEST]));
+  return sources.size === 1 && !sources.has(undefined) ? manifests[0] : undefined;
 }

@@ -24,6 +24,8 @@ export interface ArtifactLayer {
   readonly compression: Compression;
   /** Raw: the file. Tar: the folder that its names are relative to ('' for the target). Not checked. */
   readonly target: string;
+  /** Tar: the folder in the archive that stands for the target; what lies outside it belongs to something else. Clean. */
+  readonly inner?: string | undefined;
   /** Permission bits of a raw layer's file. */
   readonly mode: number;
 }
@@ -101,6 +103,8 @@ export interface AssembleOptions {
   readonly created?: string | undefined;
   /** What the weights say of themselves; what is absent stays absent in the artifact. */
   readonly facts?: ModelFacts | undefined;
+  /** For the manifest, besides those of the format. */
+  readonly annotations?: Annotations | undefined;
 }
 
 export interface Blob {

@@ -86,7 +86,8 @@ function nextHop(request: WebRequest, from: URL, response: TransportResponse, vi
   const url = location === undefined ? null : URL.parse(location, from.href);
   if (url === null || !/^https?:$/.test(url.protocol)) throw refuse('a redirect leads nowhere');
   if (request.method === 'POST' && response.status < 307) throw refuse('a redirect would drop the request body');
-  if (from.protocol === 'https:' && url.protocol === 'http:') throw refuse(`a redirect from https to http (${redactUrl(url)}) is not followed`);
+  if (from.protocol === 'https:' && url.protocol === 'http:')
+    throw refuse(`a redirect from https to http (${redactUrl(url)}) is not followed`);
   if (isPrivateHost(url.hostname) && !isPrivateHost(request.url.hostname))
     throw refuse(`a redirect to a private address (${redactUrl(url)}) is not followed`);
   url.username = '';

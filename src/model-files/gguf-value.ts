@@ -3,9 +3,20 @@ import type { HeaderCursor } from './header-cursor.ts';
 /** A value of a GGUF header; undefined where it is too long to be kept. */
 export type GgufValue = number | bigint | boolean | string | readonly GgufValue[] | { readonly items: number } | undefined;
 
-const [UINT8, INT8, UINT16, INT16, UINT32, INT32, FLOAT32, BOOL, STRING, ARRAY, UINT64, INT64, FLOAT64] = [...new Array(13).keys()] as [
-  number, number, number, number, number, number, number, number, number, number, number, number, number,
-];
+// ggml, docs/gguf.md, `gguf_metadata_value_type`
+const UINT8 = 0;
+const INT8 = 1;
+const UINT16 = 2;
+const INT16 = 3;
+const UINT32 = 4;
+const INT32 = 5;
+const FLOAT32 = 6;
+const BOOL = 7;
+const STRING = 8;
+const ARRAY = 9;
+const UINT64 = 10;
+const INT64 = 11;
+const FLOAT64 = 12;
 
 const SIZES: ReadonlyMap<number, number> = new Map([
   [UINT8, 1],
@@ -91,7 +102,8 @@ export class GgufValues {
     const items = await cursor.count(this.#lengthBytes, 'the length of an array');
     const size = SIZES.get(type) ?? (type === STRING ? this.#lengthBytes : type === ARRAY ? 4 + this.#lengthBytes : undefined);
     if (size === undefined) throw cursor.invalid(`an array has the type ${type}, which there is none of`, start - 4);
-    if (items * size > cursor.left) throw cursor.invalid(`an array of ${items} items is declared where the file has ${cursor.left} bytes left`, start);
+    if (items * size > cursor.left)
+      throw cursor.invalid(`an array of ${items} items is declared where the file has ${cursor.left} bytes left`, start);
     if (items <= MAX_ITEMS) {
       const values: GgufValue[] = [];
       for (let at = 0; at < items; at++) values.push(await this.#valueOf(type, depth, MAX_ITEM_STRING));

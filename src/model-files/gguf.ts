@@ -65,7 +65,8 @@ async function readVersion(cursor: HeaderCursor): Promise<number> {
 async function readCount(cursor: HeaderCursor, lengthBytes: 4 | 8, what: string, least: number): Promise<number> {
   const start = cursor.position;
   const count = await cursor.count(lengthBytes, `the number of ${what}`);
-  if (count * least > cursor.left) throw cursor.invalid(`${count} ${what} are declared where the file has ${cursor.left} bytes left`, start);
+  if (count * least > cursor.left)
+    throw cursor.invalid(`${count} ${what} are declared where the file has ${cursor.left} bytes left`, start);
   return count;
 }
 

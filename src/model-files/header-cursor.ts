@@ -3,7 +3,7 @@ import { MAX_HEADER_BYTES, type ReadAt } from './read-at.ts';
 import { beyondLimit, invalidFile } from './refusal.ts';
 
 /** What is read at once: a small guess first, and more where the header turns out to be long. */
-const WINDOWS = [128 * 1024, 1024 * 1024, 4 * 1024 * 1024] as const;
+const WINDOWS = [256 * 1024, 1024 * 1024, 4 * 1024 * 1024] as const;
 
 /**
  * Reads a binary header front to back. Memory is one window, whatever the header declares; what is skipped beyond the window is
@@ -60,6 +60,8 @@ export class HeaderCursor {
   skip(count: number): void {
     if (count > this.left) throw this.#cutOff(count);
     this.#position += count;
+    // what lies behind a jump may be short again
+    if (this.#position > this.#start + this.#window.byteLength) this.#fills = 0;
   }
 
   /** Skips `count` strings, each with its length in front; they are many, so one that is in the window costs no promise. */
@@ -114,8 +116,7 @@ export class HeaderCursor {
     if (this.#read > MAX_HEADER_BYTES) {
       throw beyondLimit(this.#file.name, from, `the header has more than ${MAX_HEADER_BYTES} bytes`);
     }
-    this.#window =
-      kept.byteLength === 0 ? Buffer.from(fresh.buffer, fresh.byteOffset, fresh.byteLength) : Buffer.concat([kept, fresh]);
+    this.#window = kept.byteLength === 0 ? Buffer.from(fresh.buffer, fresh.byteOffset, fresh.byteLength) : Buffer.concat([kept, fresh]);
     this.#start = this.#position;
     return 0;
   }

@@ -2,6 +2,9 @@ import { isUtf8 } from 'node:buffer';
 import { type KitError } from '../errors.ts';
 
 const MAX_DEPTH = 16;
+const MAX_WORD = 64;
+/** Of one object: their names are kept while it is read. */
+const MAX_MEMBERS = 600_000;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
@@ -13,6 +16,7 @@ export class JsonScanner {
   readonly #bytes: Buffer;
   readonly #fail: (offset: number, why: string) => KitError;
   #at = 0;
+  #skipped = 0;
 
   /** `fail` makes the error for an offset in `bytes`. */
   constructor(bytes: Buffer, fail: (offset: number, why: string) => KitError) {
@@ -35,6 +39,7 @@ export class JsonScanner {
       const offset = this.#at;
       const key = this.string();
       if (keys.has(key)) throw this.fail(`the name ${JSON.stringify(key)} comes twice`, offset);
+      if (keys.size >= MAX_MEMBERS) throw this.fail(`an object has more than ${MAX_MEMBERS} members`, offset);
       keys.add(key);
       this.#expect(':');
       member(key, offset);
@@ -83,6 +88,8 @@ export class JsonScanner {
 
   /** Any value, which is of no interest. */
   skip(depth = 0): void {
+    // no writer puts so much where no reader looks
+    if (++this.#skipped > MAX_MEMBERS) throw this.fail(`more than ${MAX_MEMBERS} values that mean nothing here`);
     if (depth > MAX_DEPTH) throw this.fail(`values are nested more than ${MAX_DEPTH} deep`);
     switch (this.#peek()) {
       case '{':
@@ -107,7 +114,9 @@ export class JsonScanner {
 
   #word(): void {
     const start = this.#at;
-    while (/[-+.\w]/.test(String.fromCharCode(this.#bytes[this.#at] ?? 0))) this.#at += 1;
+    while (isWord(this.#bytes[this.#at] ?? 0)) this.#at += 1;
+    // no word is longer than the longest number that makes sense
+    if (this.#at - start > MAX_WORD) throw this.fail('this is no JSON', start);
     if (!/^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?)$/.test(this.#bytes.toString('latin1', start, this.#at)))
       throw this.fail('this is no JSON', start);
   }
@@ -141,6 +150,12 @@ export class JsonScanner {
     for (let byte = this.#bytes[this.#at]; byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09; byte = this.#bytes[this.#at])
       this.#at += 1;
   }
+}
+
+/** Of a number, or of `true`, `false` and `null`. */
+function isWord(byte: number): boolean {
+  const letter = byte | 0x20;
+  return isDigit(byte) || (letter >= 0x61 && letter <= 0x7a) || byte === 0x2b || byte === 0x2d || byte === 0x2e;
 }
 
 function isDigit(byte: number | undefined): boolean {

@@ -7,8 +7,9 @@ export function invalidFile(name: string, offset: number, why: string): KitError
   });
 }
 
-export function beyondLimit(name: string, offset: number, why: string): KitError {
-  return new KitError('LIMIT_EXCEEDED', `${name}: ${why} (at byte ${offset})`, {
+/** The same for one that asks for too much. */
+export function beyondLimit(name: string, offset: number | undefined, why: string): KitError {
+  return new KitError('LIMIT_EXCEEDED', `${name}: ${why}${offset === undefined ? '' : ` (at byte ${offset})`}`, {
     hint: 'no known model needs so much; the file is not read any further',
   });
 }

@@ -31,6 +31,6 @@ export function elementsOf(shape: readonly number[]): number | undefined {
 }
 
 /** @throws KitError LIMIT_EXCEEDED */
-export function checkTensorCount(name: string, offset: number, count: number): void {
+export function checkTensorCount(name: string, offset: number | undefined, count: number): void {
   if (count > MAX_TENSORS) throw beyondLimit(name, offset, `${count} tensors, the limit is ${MAX_TENSORS}`);
 }

@@ -1,9 +1,12 @@
 import { isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
+import type { Annotations } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { appendLegacy, type LegacyLayer } from '../signing/append-legacy.ts';
 import { attachBundle } from '../signing/attach-bundle.ts';
+import { legacyProofs } from '../signing/legacy-material.ts';
 import { legacyTag } from '../signing/legacy-tag.ts';
+import type { SignedBytes } from '../signing/signer.ts';
 import type { Subject } from './open-subject.ts';
 
 /** `bundle`: a sigstore bundle that refers to the manifest. `legacy`: cosign's older tags, which some verifiers know alone. */
@@ -36,6 +39,19 @@ export function wantsLegacy(format: SignatureFormat, digest: Digest): boolean {
   throw new KitError('UNSUPPORTED', `${digest}: the older format of cosign knows sha256 digests only`, {
     hint: 'sign with `--signature-format bundle`',
   });
+}
+
+/**
+ * The annotations with which the older format carries what proves a signature. Undefined, with a warning, where it has no place for that
+ * and the bundle is written as well. @throws KitError UNSUPPORTED where the older format alone is asked for
+ */
+export function legacyProofsFor(signed: SignedBytes, format: SignatureFormat, call: CallOptions): Annotations | undefined {
+  const proofs = legacyProofs(signed);
+  if (proofs !== undefined) return proofs;
+  const why = "the older format of cosign has no place for the proof of a log with Rekor's second API";
+  if (format === 'legacy') throw new KitError('UNSUPPORTED', why, { hint: 'sign with `--signature-format bundle`' });
+  call.onEvent?.({ type: 'warning', code: 'LEGACY_LEFT_OUT', message: `${why}: only the sigstore bundle is written` });
+  return undefined;
 }
 
 /** Puts a signed statement beside its subject, in the formats that are asked for. */

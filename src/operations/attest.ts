@@ -1,4 +1,5 @@
 import type { CallOptions } from '../events.ts';
+import type { Annotations } from '../oci/descriptor.ts';
 import type { Location } from '../oci/reference.ts';
 import type { LegacyLayer } from '../signing/append-legacy.ts';
 import { makeBundle } from '../signing/bundle.ts';
@@ -7,7 +8,7 @@ import { predicateOf, predicateTypeOf } from '../signing/predicate-types.ts';
 import { SIGNATURE_ANNOTATION } from '../signing/simple-signing.ts';
 import type { Signer } from '../signing/signer.ts';
 import { attestationStatement } from '../signing/statement.ts';
-import { attachSigned, type SignatureFormat, wantsLegacy } from './attach-signed.ts';
+import { attachSigned, legacyProofsFor, type SignatureFormat, wantsLegacy } from './attach-signed.ts';
 import type { Kit } from './kit.ts';
 import { openSubject } from './open-subject.ts';
 import type { Signed } from './sign.ts';
@@ -44,16 +45,18 @@ export async function attest(kit: Kit, args: AttestArguments, call: CallOptions 
   const subject = await openSubject(kit, args.location, { local: args.local ?? false, verb: 'attest' }, call);
   const { digest } = subject.descriptor;
   const statement = attestationStatement({ name: subject.repository, digest }, predicateType, predicate);
-  const { envelope, material } = await sealEnvelope(statement, signer);
-  const bundle = makeBundle(envelope, material);
+  const isLegacyWanted = upload && wantsLegacy(format, digest);
+  const { envelope, ...signed } = await sealEnvelope(statement, signer);
+  const bundle = makeBundle(envelope, signed.material);
   const result = { reference: subject.name, predicateType, bundle: bundle.toString() };
   if (!upload) return { ...result, digest };
-  const legacy = wantsLegacy(format, digest) ? legacyLayer(envelope, predicateType) : undefined;
+  const proofs = isLegacyWanted ? legacyProofsFor(signed, format, call) : undefined;
+  const legacy = proofs && legacyLayer(envelope, predicateType, proofs);
   return { ...result, ...(await attachSigned(subject, { bundle, predicateType, created, suffix: 'att', legacy }, format, call)) };
 }
 
-function legacyLayer(envelope: Envelope, predicateType: string): LegacyLayer {
+function legacyLayer(envelope: Envelope, predicateType: string, proofs: Annotations): LegacyLayer {
   // the signature is in the envelope; cosign asks for the annotation all the same
-  const annotations = { [SIGNATURE_ANNOTATION]: '', predicateType };
+  const annotations = { [SIGNATURE_ANNOTATION]: '', predicateType, ...proofs };
   return { mediaType: ENVELOPE_TYPE, bytes: Buffer.from(JSON.stringify(envelope)), annotations };
 }

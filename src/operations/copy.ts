@@ -78,12 +78,13 @@ async function copyOne(kit: Kit, args: CopyArguments, { source, tags }: Item, to
   }
 }
 
-function isRemote(location: Location, isLocal = false): boolean {
+/** True for a name with a registry that does not mean local storage. */
+export function isRemote(location: Location, isLocal = false): boolean {
   return location.type === 'reference' && location.reference.registry !== undefined && !isLocal;
 }
 
 /** Where the registry may have the blobs already: first the repository that they come from. */
-function mountsFor(kit: Kit, source: Location, destination: Location, fromRemote: boolean): MountCandidates['of'] | undefined {
+export function mountsFor(kit: Kit, source: Location, destination: Location, fromRemote: boolean): MountCandidates['of'] | undefined {
   if (destination.type !== 'reference') return undefined;
   const { registry, repository } = destination.reference;
   if (registry === undefined) return undefined;

@@ -43,7 +43,7 @@ export interface DownloadResult {
 }
 
 /** As tools attach them, most specific first; other media types with such a name are taken too. */
-const SBOM_TYPE = /^(application|text)\/(vnd\.)?(spdx|cyclonedx|syft)(\+|$|;)/;
+const SBOM_TYPE = /^(?:(?:application|text)\/(?:vnd\.)?|sbom\/)(?:spdx|cyclonedx|syft)(?:\+|$|;)/;
 const SBOM_PREDICATES: ReadonlySet<string> = new Set(['spdxjson', 'cyclonedx'].map(predicateTypeOf));
 
 /**

@@ -2,11 +2,15 @@ import { posix } from 'node:path';
 import { KitError } from '../errors.ts';
 import type { ArtifactLayer } from '../formats/types.ts';
 import { cleanLayerPath } from '../kitfile/layer-path.ts';
+import { matchesPath } from './path-pattern.ts';
 
-const TYPES = ['kitfile', 'model', 'datasets', 'code', 'prompts', 'docs', 'mcpservers'] as const;
+const TYPES = ['kitfile', 'model', 'datasets', 'code', 'prompts', 'docs', 'mcpservers', 'path'] as const;
 export type FilterType = (typeof TYPES)[number];
 
-/** `type[,type][:name[,name]]`: layers of one of the types, with one of the names if any are given. */
+/**
+ * `type[,type][:name[,name]]`: layers of one of the types, with one of the names if any are given. `path:pattern[,pattern]`: single
+ * files, out of any layer.
+ */
 export interface Filter {
   readonly types: readonly FilterType[];
   /** Names, paths or globs; empty takes all. */
@@ -27,6 +31,11 @@ export function parseFilter(text: string): Filter {
   const patterns = colon === -1 ? [] : text.slice(colon + 1).split(',');
   if (patterns.includes('')) {
     throw new KitError('FILTER_INVALID', `invalid filter \`${text}\`: a name is empty`, { hint: 'a filter is TYPE[,TYPE][:NAME[,NAME]]' });
+  }
+  if (types.includes('path') && (types.length > 1 || patterns.length === 0)) {
+    throw new KitError('FILTER_INVALID', `invalid filter \`${text}\`: \`path\` stands alone and names files`, {
+      hint: "write for example `--filter 'path:tokenizer*'`, and further filters as further options",
+    });
   }
   return { types: types as FilterType[], patterns, text };
 }
@@ -63,6 +72,39 @@ export function wantsKitfile(filters: readonly Filter[]): boolean {
 
 export function wantsLayer(filters: readonly Filter[], layer: Named): boolean {
   return filters.length === 0 || filters.some((filter) => matchesLayer(filter, layer));
+}
+
+/** Which files the `path` filters want, and which of these filters have found one. */
+export class PathSelection {
+  readonly filters: readonly Filter[];
+  readonly #found = new Set<Filter>();
+
+  constructor(filters: readonly Filter[]) {
+    this.filters = filters.filter(({ types }) => types.includes('path'));
+  }
+
+  get patterns(): string[] {
+    return this.filters.flatMap(({ patterns }) => patterns);
+  }
+
+  wants(path: string): boolean {
+    return this.patterns.some((pattern) => matchesPath(pattern, path));
+  }
+
+  /** To be told the path of every file that there is. */
+  see(path: string): void {
+    for (const filter of this.filters)
+      if (!this.#found.has(filter) && filter.patterns.some((pattern) => matchesPath(pattern, path))) this.#found.add(filter);
+  }
+
+  /** @throws KitError FILTER_UNMATCHED */
+  requireFound(name: string): void {
+    const missing = this.filters.find((filter) => !this.#found.has(filter));
+    if (missing === undefined) return;
+    throw new KitError('FILTER_UNMATCHED', `the filter \`${missing.text}\` matches no file of ${name}`, {
+      hint: `\`kit files ${name}\` lists them`,
+    });
+  }
 }
 
 /** How the layers can be named in a filter, for the message when one matches nothing. */

@@ -1,7 +1,7 @@
 import { isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import { describeIndex, describeManifest } from '../formats/describe.ts';
-import { formatOf, isModelDescriptor } from '../formats/registry.ts';
+import { formatOf, isModelDescriptor, oneOfSameSource } from '../formats/registry.ts';
 import type { Artifact } from '../formats/types.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { type Index, type Manifest, parseIndex, parseManifest } from '../oci/manifest.ts';
@@ -79,6 +79,8 @@ async function resolveManifest(descriptor: Descriptor, name: string, read: ReadB
   if (!isIndexType(descriptor.mediaType)) throw new KitError('UNSUPPORTED', `${name} is a \`${descriptor.mediaType}\`, not a manifest`);
   const { manifests } = parseIndex(await read(descriptor), name);
   const children = manifests.filter(({ mediaType }) => isManifestType(mediaType));
+  const same = oneOfSameSource(children);
+  if (same !== undefined) return same;
   const [only, ...others] = children.length > 1 ? children.filter(isModelDescriptor) : children;
   if (only !== undefined && others.length === 0) return only;
   const choices = manifests.map(({ digest, artifactType, mediaType }) => `\n  ${digest} (${artifactType ?? mediaType})`);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { IGNORE_FILE, readIgnoreFile } from '../blobs/ignore.ts';
 import type { Compression } from '../blobs/compress.ts';
 import { bytesSource } from '../blobs/source.ts';
-import { openContext } from '../blobs/walk.ts';
+import { openContext, type WalkEntry } from '../blobs/walk.ts';
 import { isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import { PACK_FORMATS, type PackFormatName } from '../formats/registry.ts';
@@ -27,6 +27,7 @@ import { packLayer, type SavedLayer } from './pack-layer.ts';
 import { type LayerPlan, planLayers } from './plan-layers.ts';
 import { warnOfRemoteDatasets } from './remote-dataset.ts';
 import { findKitfile, type KitfileText, readKitfile } from './read-kitfile.ts';
+import { factsOfFiles } from './weight-facts.ts';
 
 export interface PackArguments {
   readonly directory: string;
@@ -96,7 +97,8 @@ export async function pack(kit: Kit, args: PackArguments, call: CallOptions = {}
   await runAll([...plans.entries()], kit.concurrency, call.signal, async ([index, plan], signal) => {
     layers[index] = await packLayer(target, plan, { lookup, record, isLikelyThere }, { ...call, signal });
   });
-  const made = format.assemble(kitfile, layers, { created: args.created });
+  const facts = format === PACK_FORMATS.modelkit ? undefined : await factsOfFiles(weightsOf(plans), call);
+  const made = format.assemble(kitfile, layers, { created: args.created, facts });
   const config = await save(target, made.config, call);
   for (const blob of made.extra) await save(target, blob, call);
   const manifest = await save(target, { descriptor: describe(MEDIA_TYPE.imageManifest, made.manifest), bytes: made.manifest }, call);
@@ -110,6 +112,10 @@ export async function pack(kit: Kit, args: PackArguments, call: CallOptions = {}
     config: { digest: config.descriptor.digest, existed: config.existed },
     manifest: { digest: manifest.descriptor.digest, existed: manifest.existed },
   };
+}
+
+function weightsOf(plans: readonly LayerPlan[]): WalkEntry[] {
+  return plans.filter(({ entry }) => entry.role === 'model' || entry.role === 'modelpart').flatMap(({ inputs }) => inputs.entries);
 }
 
 async function resolveBase(
@@ -137,7 +143,12 @@ async function isTagged({ target, tags: [tag] }: Destination, call: CallOptions)
   }
 }
 
-async function save(target: Target, { descriptor, bytes }: Blob, call: CallOptions): Promise<{ descriptor: Descriptor; existed: boolean }> {
+/** Puts what a format made; a manifest becomes part of the repository. */
+export async function save(
+  target: Target,
+  { descriptor, bytes }: Blob,
+  call: CallOptions,
+): Promise<{ descriptor: Descriptor; existed: boolean }> {
   const existed = await target.has(descriptor, call);
   // a manifest is pushed even where it exists, so that it becomes part of this repository
   if (!existed || descriptor.mediaType === MEDIA_TYPE.imageManifest) await target.push(descriptor, bytesSource(bytes), call);
@@ -153,7 +164,8 @@ function notPackedYet({ entry, path, mediaType, annotations, content }: LayerPla
 }
 
 // no registry would take it, and no reader here
-function requireManifestSize({ byteLength }: Uint8Array, layers: number): void {
+/** @throws KitError LIMIT_EXCEEDED */
+export function requireManifestSize({ byteLength }: Uint8Array, layers: number): void {
   if (byteLength <= MAX_METADATA_BYTES) return;
   throw new KitError(
     'LIMIT_EXCEEDED',

@@ -7,17 +7,18 @@ import type { Location } from '../oci/reference.ts';
 import type { LegacyLayer } from '../signing/append-legacy.ts';
 import { makeBundle } from '../signing/bundle.ts';
 import { sealEnvelope } from '../signing/dsse.ts';
+import { legacyProofs } from '../signing/legacy-material.ts';
 import { SIGNATURE_ANNOTATION, SIMPLE_SIGNING_TYPE, simpleSigningPayload } from '../signing/simple-signing.ts';
 import type { Signer } from '../signing/signer.ts';
 import { SIGNATURE_PREDICATE_TYPE, signatureStatement } from '../signing/statement.ts';
 import { fetchMetadata } from '../targets/manifest-bytes.ts';
-import { type Attached, attachSigned, type SignatureFormat, wantsLegacy } from './attach-signed.ts';
+import { type Attached, attachSigned, legacyProofsFor, type SignatureFormat, wantsLegacy } from './attach-signed.ts';
 import type { Kit } from './kit.ts';
 import { openSubject, type Subject } from './open-subject.ts';
 
 export interface SignArguments {
   readonly location: Location;
-  /** See `openKeySigner`. */
+  /** See `openKeySigner`, `keylessSigner` and `witnessed`. */
   readonly signer: Signer;
   /** Signed along with the digest. */
   readonly annotations?: Readonly<Record<string, string>>;
@@ -61,17 +62,21 @@ export async function sign(kit: Kit, args: SignArguments, call: CallOptions = {}
 async function signOne(subject: Subject, args: SignArguments, call: CallOptions): Promise<Signed> {
   const { signer, annotations = {}, format = 'both', upload = true, identity = subject.repository } = args;
   const { digest } = subject.descriptor;
-  const { envelope, material } = await sealEnvelope(signatureStatement(digest, annotations), signer);
-  const bundle = makeBundle(envelope, material);
+  // a digest without a tag of the older format is refused before anything is signed
+  const isLegacyWanted = upload && wantsLegacy(format, digest);
+  const { envelope, ...signed } = await sealEnvelope(signatureStatement(digest, annotations), signer);
+  const bundle = makeBundle(envelope, signed.material);
   if (!upload) return { digest, bundle: bundle.toString() };
-  const legacy = wantsLegacy(format, digest) ? await legacyLayer(simpleSigningPayload(digest, identity, annotations), signer) : undefined;
+  const fits = isLegacyWanted && legacyProofsFor(signed, format, call) !== undefined;
+  const legacy = fits ? await legacyLayer(simpleSigningPayload(digest, identity, annotations), signer) : undefined;
   const contents = { bundle, predicateType: SIGNATURE_PREDICATE_TYPE, created: new Date().toISOString(), suffix: 'sig', legacy } as const;
   return { ...(await attachSigned(subject, contents, format, call)), bundle: bundle.toString() };
 }
 
 async function legacyLayer(payload: Buffer, signer: Signer): Promise<LegacyLayer> {
-  const { signature } = await signer.sign(payload);
-  return { mediaType: SIMPLE_SIGNING_TYPE, bytes: payload, annotations: { [SIGNATURE_ANNOTATION]: signature.toString('base64') } };
+  const signed = await signer.sign(payload);
+  const annotations = { [SIGNATURE_ANNOTATION]: signed.signature.toString('base64'), ...legacyProofs(signed) };
+  return { mediaType: SIMPLE_SIGNING_TYPE, bytes: payload, annotations };
 }
 
 /** The manifest, and if it is an index those that it lists, indexes in it too; each once. */

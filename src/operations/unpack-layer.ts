@@ -1,23 +1,20 @@
 import { stat } from 'node:fs/promises';
-import { decompress } from '../blobs/compress.ts';
 import { extractTar } from '../blobs/extract.ts';
 import { type FileStamp, identicalStamp, stampOf } from '../blobs/file-stamp.ts';
 import { safePath } from '../blobs/safe-path.ts';
 import type { Bytes } from '../blobs/source.ts';
 import type { Staging } from '../blobs/staging.ts';
-import { verified } from '../blobs/verified.ts';
 import { releaseChunk } from '../chunk.ts';
 import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { ArtifactLayer } from '../formats/types.ts';
-import type { Descriptor } from '../oci/descriptor.ts';
-import { type Digest, digestAlgorithm, Digester } from '../oci/digest.ts';
+import type { Digest } from '../oci/digest.ts';
 import type { Capabilities } from '../targets/types.ts';
-import type { Source } from './open-location.ts';
+import { CheckedBlob, openLayerBytes, type Parts, type SourcedLayer, wrongDiffId } from './layer-bytes.ts';
 
-export interface SelectedLayer {
-  readonly source: Source;
-  readonly layer: ArtifactLayer;
+export interface SelectedLayer extends SourcedLayer {
+  /** Undefined: the whole layer. Else the files that are wanted, and what was found of them: their clean paths. */
+  readonly part?: { readonly wants: (path: string) => boolean; readonly found: string[] };
 }
 
 /** What all layers of one run share. */
@@ -29,15 +26,30 @@ export interface UnpackJob {
   bytesLeft: number;
   /** One for each file that became a link: to be called when all names are final. */
   readonly linked: (() => Promise<void>)[];
+  /** When a layer of which only a part is wanted may be read in parts. */
+  readonly parts: (source: SourcedLayer['source']) => Parts;
+  /** The digest that a file of a tar layer must have, by clean path, where something but the layer gives one. */
+  readonly digestOf?: ((path: string) => Digest | undefined) | undefined;
+  /** Called with the clean path of every file, wanted or not. */
+  readonly seen: (path: string) => void;
+  /** Paths of files that no digest covers. */
+  readonly unverified: string[];
 }
 
-/** Brings one layer into the staging folder; digest, size and diffId have been checked when it returns. */
+/** Brings one layer into the staging folder; digest, size and diffId have been checked when it returns, unless it was read in parts. */
 export async function unpackLayer(item: SelectedLayer, job: UnpackJob, call: CallOptions): Promise<void> {
   const { descriptor, diffId, compression, encoding, target, role, name } = item.layer;
   const { digest, size } = descriptor;
   if (compression === 'none' && diffId !== undefined && diffId !== digest) throw wrongDiffId(digest, diffId, digest);
   const path = encoding === 'raw' || target !== '' ? safePath(target, `layer ${digest}`) : '';
-  call.onEvent?.({ type: 'blob', id: digest, action: 'unpack', label: `${role} ${name ?? item.layer.path}`, total: size });
+  call.onEvent?.({
+    type: 'blob',
+    id: digest,
+    action: 'unpack',
+    label: `${role} ${name ?? item.layer.path}`,
+    total: item.part ? undefined : size,
+  });
+  if (encoding === 'raw') job.seen(path);
   // a file that is kept need not be fetched
   if (encoding === 'raw' && !job.staging.wants(path, digest)) {
     call.onEvent?.({ type: 'done', id: digest, outcome: 'skipped' });
@@ -48,15 +60,31 @@ export async function unpackLayer(item: SelectedLayer, job: UnpackJob, call: Cal
   call.onEvent?.({ type: 'done', id: digest, outcome: 'copied' });
 }
 
-async function fromStream({ source, layer }: SelectedLayer, path: string, job: UnpackJob, call: CallOptions): Promise<void> {
-  const { descriptor, diffId, compression, encoding, mode } = layer;
+async function fromStream(item: SelectedLayer, path: string, job: UnpackJob, call: CallOptions): Promise<void> {
+  const { encoding, mode, descriptor, inner } = item.layer;
   const { digest } = descriptor;
-  const blob = new CheckedBlob(await source.target.fetch(descriptor, call), descriptor, call);
-  const plain = decompress(blob.bytes(), compression, digest);
-  const content = limited(compression === 'none' ? plain : withDiffId(plain, diffId, digest), job, digest);
-  if (encoding === 'raw') await job.staging.addFile(path, mode, content, digest);
-  else await extractTar(content, job.staging, { layer: digest, base: path });
-  blob.assertComplete();
+  const { digestOf, seen, staging } = job;
+  const opened = await openLayerBytes(item, item.part === undefined ? 'never' : job.parts(item.source), call);
+  if (encoding === 'raw') await staging.addFile(path, mode, limited(opened.bytes, job, digest), digest);
+  else if (item.part === undefined)
+    await extractTar(limited(opened.bytes, job, digest), staging, { layer: digest, base: path, inner, digestOf, seen });
+  else {
+    const { wants, found } = item.part;
+    const select = (file: string, size: number): boolean => {
+      if (!wants(file)) return false;
+      spend(job, size, digest);
+      found.push(file);
+      return true;
+    };
+    // asked about what is written, and only that
+    const known = (file: string): Digest | undefined => {
+      const expected = digestOf?.(file);
+      if (expected === undefined && !opened.isChecked) job.unverified.push(file);
+      return expected;
+    };
+    await extractTar(opened.bytes, staging, { layer: digest, base: path, inner, select, seen, digestOf: known });
+  }
+  opened.assertComplete();
 }
 
 /** A raw layer whose blob is a file here: nothing is copied where the file system knows how. False when nothing was staged. */
@@ -98,54 +126,6 @@ async function lookAt(file: string): Promise<FileStamp | undefined> {
 
 async function drain(bytes: Bytes): Promise<void> {
   for await (const chunk of bytes) releaseChunk(chunk);
-}
-
-/** Knows whether the whole blob went by: a reader that stops early must not pass for a verified one. */
-class CheckedBlob {
-  readonly #source: Bytes;
-  readonly #descriptor: Descriptor;
-  readonly #call: CallOptions;
-  #complete = false;
-
-  constructor(source: Bytes, descriptor: Descriptor, call: CallOptions) {
-    this.#source = source;
-    this.#descriptor = descriptor;
-    this.#call = call;
-  }
-
-  async *bytes(): AsyncGenerator<Uint8Array> {
-    const { signal, onEvent } = this.#call;
-    for await (const chunk of verified(this.#source, this.#descriptor)) {
-      signal?.throwIfAborted();
-      onEvent?.({ type: 'bytes', id: this.#descriptor.digest, delta: chunk.byteLength });
-      yield chunk;
-    }
-    this.#complete = true;
-  }
-
-  assertComplete(): void {
-    if (!this.#complete) throw new KitError('LAYER_INVALID', `${this.#descriptor.digest}: the layer has data after its end`);
-  }
-}
-
-async function* withDiffId(bytes: Bytes, diffId: Digest | undefined, layer: Digest): AsyncGenerator<Uint8Array> {
-  if (diffId === undefined) {
-    yield* bytes;
-    return;
-  }
-  const digester = new Digester(digestAlgorithm(diffId));
-  for await (const chunk of bytes) {
-    digester.update(chunk);
-    yield chunk;
-  }
-  const actual = digester.digest();
-  if (actual !== diffId) throw wrongDiffId(layer, diffId, actual);
-}
-
-function wrongDiffId(layer: Digest, diffId: Digest, actual: Digest): KitError {
-  return new KitError('DIGEST_MISMATCH', `${layer}: the config gives the diffId ${diffId}, but the uncompressed layer has ${actual}`, {
-    hint: 'the artifact contradicts itself; ask for it to be packed again',
-  });
 }
 
 async function* limited(bytes: Bytes, job: UnpackJob, layer: Digest): AsyncGenerator<Uint8Array> {

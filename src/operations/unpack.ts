@@ -8,11 +8,13 @@ import type { Location } from '../oci/reference.ts';
 import { type Admit, admitted } from './admission.ts';
 import { baseReference, resolveChain } from './base-modelkit.ts';
 import { runAll } from '../targets/run-all.ts';
-import { describeChoices, type Filter, matchesLayer, wantsKitfile, wantsLayer } from './filter.ts';
+import { describeChoices, type Filter, matchesLayer, PathSelection, wantsKitfile, wantsLayer } from './filter.ts';
 import type { Kit } from './kit.ts';
 import { type LoadedArtifact, loadArtifact } from './load-artifact.ts';
 import { openSource, type Source } from './open-location.ts';
 import { warnOfRemoteDatasets } from './remote-dataset.ts';
+import { mayHoldFile, modelLayers } from './layer-files.ts';
+import type { SourcedLayer } from './layer-bytes.ts';
 import { type SelectedLayer, type UnpackJob, unpackLayer } from './unpack-layer.ts';
 import { stageKitfile } from './unpack-kitfile.ts';
 
@@ -28,6 +30,13 @@ export interface UnpackArguments {
   readonly maxBytes?: number;
   /** Files of raw layers in local storage become hard links to it, read-only, where that can be done; the others are copied. */
   readonly link?: boolean;
+  /**
+   * Where filters want single files: read whole layers, so that every file is checked. Without it, files come by ranges out of large
+   * uncompressed layers of a registry, and the result names those that no digest covers.
+   */
+  readonly wholeLayers?: boolean;
+  /** The digest that a file of a tar layer must have, by clean path, where something else gives one, such as a signed model manifest. */
+  readonly digestOf?: (path: string) => Digest | undefined;
   /** Asked before anything is written, about the artifact and each base ModelKit whose layers are wanted. */
   readonly admit?: Admit;
 }
@@ -37,6 +46,8 @@ export interface UnpackedLayer {
   readonly name: string | undefined;
   readonly path: string;
   readonly digest: Digest;
+  /** Paths of the files, where only some of the layer were wanted. */
+  readonly files?: readonly string[] | undefined;
 }
 
 export interface UnpackResult {
@@ -48,11 +59,14 @@ export interface UnpackResult {
   readonly bases: readonly string[];
   readonly layers: readonly UnpackedLayer[];
   readonly fileCount: number;
+  /** Paths of the files that came out of a part of a layer, which no digest covers; undefined where all were checked. */
+  readonly unverified?: readonly string[] | undefined;
 }
 
 /**
  * Unpacks an artifact, or what the filters select, from the store, a layout or straight from a registry.
- * Every byte is verified before a file has its final name; when anything fails, nothing is written.
+ * Every byte is verified before a file has its final name, but for single files out of large layers (`wholeLayers`); when anything fails,
+ * nothing is written.
  * @throws KitError FILTER_UNMATCHED | PATH_EXISTS | DIGEST_MISMATCH | UNSAFE_PATH | UNSAFE_ENTRY | LAYER_INVALID ...
  */
 export async function unpack(kit: Kit, args: UnpackArguments, call: CallOptions = {}): Promise<UnpackResult> {
@@ -60,7 +74,8 @@ export async function unpack(kit: Kit, args: UnpackArguments, call: CallOptions 
   const source = await openSource(kit, args.source, 'local-first', call);
   const reference = args.admit === undefined ? source.reference : await admitted(source, args.admit, call);
   const artifact = await loadArtifact(source.target, reference, source.name, call);
-  const { selected, chain } = await selectLayers(kit, source, artifact, filters, call);
+  const paths = new PathSelection(filters);
+  const { selected, chain } = await selectLayers(kit, source, artifact, { filters, paths }, call);
   for (const base of chain) await args.admit?.(base.source, base.artifact.descriptor, call);
   warnOfRemoteDatasets(
     artifact.kitfile?.datasets?.filter(({ name, path = '' }) => wantsLayer(filters, { role: 'dataset', name, path })),
@@ -68,14 +83,27 @@ export async function unpack(kit: Kit, args: UnpackArguments, call: CallOptions 
   );
 
   const staging = new Staging(args.directory ?? '.', args.conflict ?? 'fail');
-  const job: UnpackJob = { staging, link: args.link === true, bytesLeft: args.maxBytes ?? Number.POSITIVE_INFINITY, linked: [] };
+  // a signature covers what the digests of the layers cover
+  const needsWhole = args.wholeLayers === true || args.admit !== undefined;
+  const job: UnpackJob = {
+    staging,
+    link: args.link === true,
+    bytesLeft: args.maxBytes ?? Number.POSITIVE_INFINITY,
+    linked: [],
+    parts: ({ isLocal }) => (isLocal ? 'sound' : needsWhole ? 'never' : 'any'),
+    digestOf: args.digestOf,
+    seen: (path) => paths.see(path),
+    unverified: [],
+  };
   let kitfile: UnpackResult['kitfile'];
   try {
     checkConflicts(selected, staging);
     const withKitfile = wantsKitfile(filters) && artifact.kitfile !== undefined;
     if (withKitfile) kitfile = await stageKitfile(kit, staging, artifact, args.conflict ?? 'fail');
-    call.onEvent?.({ type: 'plan', blobs: selected.length, bytes: selected.reduce((sum, { layer }) => sum + layer.descriptor.size, 0) });
+    const bytes = selected.reduce((sum, { layer, part }) => sum + (part === undefined ? layer.descriptor.size : 0), 0);
+    call.onEvent?.({ type: 'plan', blobs: selected.length, bytes });
     await runAll(selected, kit.concurrency, call.signal, (item, signal) => unpackLayer(item, job, { ...call, signal }));
+    paths.requireFound(source.name);
     if (job.link) warnOfCopies(job, staging.fileCount - (kitfile === 'unpacked' ? 1 : 0), call);
     warnOfCollisions(staging, call);
     staging.commit();
@@ -89,8 +117,9 @@ export async function unpack(kit: Kit, args: UnpackArguments, call: CallOptions 
     directory: staging.target,
     kitfile,
     bases: chain.map((base) => base.source.name),
-    layers: selected.map(({ layer }) => ({ role: layer.role, name: layer.name, path: shownPath(layer), digest: layer.descriptor.digest })),
+    layers: selected.flatMap(describeLayer),
     fileCount: staging.fileCount,
+    unverified: job.unverified.length === 0 ? undefined : job.unverified.toSorted(),
   };
 }
 
@@ -99,16 +128,17 @@ async function selectLayers(
   kit: Kit,
   source: Source,
   artifact: LoadedArtifact,
-  filters: readonly Filter[],
+  { filters, paths }: { readonly filters: readonly Filter[]; readonly paths: PathSelection },
   call: CallOptions,
 ): Promise<{ readonly selected: readonly SelectedLayer[]; readonly chain: Awaited<ReturnType<typeof resolveChain>> }> {
   const modelFilters = filters.filter(({ types }) => types.includes('model')).map((filter): Filter => ({ ...filter, types: ['model'] }));
-  const wantsBase = filters.length === 0 || modelFilters.length > 0;
+  const wantsBase = filters.length === 0 || modelFilters.length > 0 || paths.filters.length > 0;
   const chain = wantsBase ? await resolveChain(kit, baseReference(artifact), source.name, 'local-first', call) : [];
-  const baseFilters = filters.length === 0 ? [MODEL_ONLY] : modelFilters;
-  const own = artifact.layers.filter((layer) => wantsLayer(filters, layer)).map((layer): SelectedLayer => ({ source, layer }));
+  const isBaseWanted = (layer: ArtifactLayer): boolean =>
+    filters.length === 0 || modelFilters.some((filter) => matchesLayer(filter, layer));
+  const own = artifact.layers.flatMap((layer) => select({ source, layer }, wantsLayer(filters, layer), paths));
   const based = chain.flatMap((base) =>
-    base.artifact.layers.filter((layer) => wantsLayer(baseFilters, layer)).map((layer): SelectedLayer => ({ source: base.source, layer })),
+    modelLayers(base.artifact).flatMap((layer) => select({ source: base.source, layer }, isBaseWanted(layer), paths)),
   );
   const selected = [...based, ...own];
   checkFilters(
@@ -126,14 +156,24 @@ function shownPath(layer: ArtifactLayer): string {
   return layer.role === 'file' ? layer.target || '.' : layer.path;
 }
 
-const MODEL_ONLY: Filter = { types: ['model'], patterns: [], text: 'model' };
+function describeLayer({ layer, part }: SelectedLayer): UnpackedLayer[] {
+  if (part?.found.length === 0) return [];
+  const { role, name, descriptor } = layer;
+  return [{ role, name, path: shownPath(layer), digest: descriptor.digest, files: part?.found }];
+}
+
+/** The layer as a whole, the part of it that the paths want, or nothing. */
+function select(item: SourcedLayer, isWhole: boolean, paths: PathSelection): SelectedLayer[] {
+  if (isWhole) return [item];
+  if (!mayHoldFile(item.layer, paths.patterns)) return [];
+  return [item.layer.encoding === 'raw' ? item : { ...item, part: { wants: (path) => paths.wants(path), found: [] } }];
+}
 
 function checkFilters(filters: readonly Filter[], artifact: LoadedArtifact, bases: readonly LoadedArtifact[]): void {
-  const layers = [
-    ...artifact.layers,
-    ...bases.flatMap((base) => base.layers.filter(({ role }) => role === 'model' || role === 'modelpart')),
-  ];
+  const layers = [...artifact.layers, ...bases.flatMap(modelLayers)];
   for (const filter of filters) {
+    // which files there are is not known before the layers were read
+    if (filter.types.includes('path')) continue;
     const matches =
       (filter.types.includes('kitfile') && artifact.kitfile !== undefined) || layers.some((layer) => matchesLayer(filter, layer));
     if (matches) continue;

@@ -56,7 +56,7 @@ export function requireAttested({ reference, digest, predicateType, verified, at
   if (attestations.length === 0) throw new KitError('SIGNATURE_INVALID', `${name}: no attestations found`);
   const lines = attestations.map((attestation) => `\n  ${describeRefusal(attestation)}`);
   throw new KitError('SIGNATURE_INVALID', `${name}: no attestation of type ${predicateType} is accepted${lines.join('')}`, {
-    hint: 'check `--type`, and that `--key` is the key of whoever attests it',
+    hint: 'check `--type`, and that the key or identity is that of whoever attests it',
   });
 }
 

@@ -8,7 +8,7 @@ import type { Location } from '../oci/reference.ts';
 import { MAX_BUNDLE_BYTES } from '../signing/candidates.ts';
 import { checkSignature, checkSignatures, type SignatureReport } from '../signing/check-signatures.ts';
 import type { SignatureRequirement } from '../signing/requirement.ts';
-import type { Verifier } from '../signing/verifier.ts';
+import type { Signatory, Verifier } from '../signing/verifier.ts';
 import { fetchMetadata } from '../targets/manifest-bytes.ts';
 import type { Kit } from './kit.ts';
 import { openSource, type Source } from './open-location.ts';
@@ -16,7 +16,7 @@ import { hasAccepted, reportsOn } from './signature-reports.ts';
 
 export interface VerifyArguments {
   readonly location: Location;
-  /** Who must have signed: see `openKeyVerifier`. */
+  /** Who must have signed: see `openVerifier`. */
   readonly verifier: Verifier;
   /** What must be signed along with the digest. */
   readonly annotations?: Readonly<Record<string, string>>;
@@ -36,7 +36,7 @@ export interface VerifyResult {
 }
 
 /**
- * Proves by whom an artifact was signed. With a key, transparency logs are not consulted.
+ * Proves by whom an artifact was signed.
  * @throws KitError SIGNATURE_INVALID when no signature is accepted, and what `findSignatures` throws
  */
 export async function verify(kit: Kit, args: VerifyArguments, call: CallOptions = {}): Promise<VerifyResult> {
@@ -89,7 +89,7 @@ export function requireVerified({ reference, digest, verified, signatures }: Ver
   }
   const lines = signatures.map((signature) => `\n  ${describeRefusal(signature)}`);
   throw new KitError('SIGNATURE_INVALID', `${name}: no signature is accepted${lines.join('')}`, {
-    hint: 'do not use it unless you know why; check that `--key` is the key of whoever signs it',
+    hint: 'do not use it unless you know why; check that the key or identity is that of whoever signs it',
   });
 }
 
@@ -100,6 +100,14 @@ export function nameWithDigest(reference: string, digest: Digest): string {
 
 export function describeSignature({ kind, digest }: Pick<SignatureReport, 'kind' | 'digest'>): string {
   return `${kind === 'bundle' ? 'sigstore bundle' : 'cosign signature'} ${digest}`;
+}
+
+/** Who, and what proves when: `dev@example.com (https://accounts.example.com), 2026-11-21T08:00:00.000Z, https://rekor.example.com entry 17` */
+export function describeSignatory(signer: Signatory): string {
+  const who = signer.type === 'key' ? `key ${signer.name}` : `${signer.identity} (${signer.issuer})`;
+  const times = (signer.times ?? []).map(({ time }) => time);
+  const logs = (signer.logs ?? []).map(({ url, index }) => `${url} entry ${index}`);
+  return [who, ...times, ...logs].join(', ');
 }
 
 export function describeRefusal(signature: Pick<SignatureReport, 'kind' | 'digest' | 'reason'>): string {

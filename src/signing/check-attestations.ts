@@ -3,7 +3,7 @@ import { parseBundle } from './bundle.ts';
 import { type Candidate, findCandidates, judge, type SignatureSource } from './candidates.ts';
 import { openEnvelope, parseEnvelope } from './dsse.ts';
 import type { AttestationRequirement } from './requirement.ts';
-import { legacyMaterial } from './simple-signing.ts';
+import { legacyMaterial } from './legacy-material.ts';
 import { parseStatement, requireAttestationStatement, requirePredicateType, type Statement } from './statement.ts';
 import type { Signatory } from './verifier.ts';
 

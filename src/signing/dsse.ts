@@ -29,17 +29,26 @@ export function preAuthEncoding(payloadType: string, payload: Uint8Array): Buffe
   return Buffer.concat([Buffer.from(head), payload]);
 }
 
+/** What such bytes encode; undefined for other bytes. */
+export function readPreAuthEncoding(data: Uint8Array): { readonly payloadType: string; readonly payload: Buffer } | undefined {
+  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  const [head, type] = /^DSSEv1 \d+ (\S+) (\d+) /.exec(bytes.toString('latin1', 0, 400)) ?? [];
+  if (head === undefined || type === undefined) return undefined;
+  const payload = bytes.subarray(head.length);
+  return preAuthEncoding(type, payload).equals(bytes) ? { payloadType: type, payload } : undefined;
+}
+
 /** An in-toto statement, signed. */
-export async function sealEnvelope(statement: string, signer: Signer): Promise<{ envelope: Envelope; material: VerificationMaterial }> {
+export async function sealEnvelope(statement: string, signer: Signer): Promise<SignedBytes & { readonly envelope: Envelope }> {
   const payload = Buffer.from(statement);
-  const { signature, material }: SignedBytes = await signer.sign(preAuthEncoding(IN_TOTO_TYPE, payload));
+  const signed = await signer.sign(preAuthEncoding(IN_TOTO_TYPE, payload));
+  // to the letter what @sigstore/sign sends to logs, which keep the hash of it; cosign takes no key id that it does not know
   const envelope = {
-    payloadType: IN_TOTO_TYPE,
     payload: payload.toString('base64'),
-    // cosign takes no key id that it does not know
-    signatures: [{ keyid: '', sig: signature.toString('base64') }],
+    payloadType: IN_TOTO_TYPE,
+    signatures: [{ sig: signed.signature.toString('base64') }],
   };
-  return { envelope, material };
+  return { ...signed, envelope };
 }
 
 export interface OpenedEnvelope {

@@ -7,19 +7,16 @@ const MAX_KEY_BYTES = 64 * 1024;
 
 /**
  * The text of a key: the file `name`, or the variable of `env://NAME`.
- * @throws KitError PATH_NOT_FOUND | PATH_UNREADABLE | CONFIG_INVALID | UNSUPPORTED
+ * @throws KitError PATH_NOT_FOUND | PATH_UNREADABLE | CONFIG_INVALID
  */
 export async function readKeyText(name: string, env: Environment): Promise<string> {
-  const [, scheme, rest] = /^([a-z][a-z0-9+.-]+):\/\/(.*)$/is.exec(name) ?? [];
-  if (scheme === undefined) return await readFile(name);
-  if (scheme !== 'env') {
-    throw new KitError('UNSUPPORTED', `${name}: keys are read from files and from variables (env://NAME) only`, {
-      hint: 'export the key as PEM and give the path of that file',
-    });
-  }
-  const text = env[rest ?? ''];
+  const [, variable] = /^env:\/\/(.*)$/s.exec(name) ?? [];
+  if (variable === undefined) return await readFile(name);
+  const text = env[variable];
   if (text) return text;
-  throw new KitError('CONFIG_INVALID', `${name}: the variable ${rest} is empty or not set`, { hint: 'it must hold the key as PEM text' });
+  throw new KitError('CONFIG_INVALID', `${name}: the variable ${variable} is empty or not set`, {
+    hint: 'it must hold the key as PEM text',
+  });
 }
 
 async function readFile(file: string): Promise<string> {

@@ -1,29 +1,37 @@
 import type { Environment } from './key-file.ts';
-import { type PublicKey, readPublicKey } from './public-key.ts';
+import { certificateIn } from './material.ts';
+import type { Trust } from './proofs.ts';
+import { parsePublicKey, type PublicKey, readPublicKey } from './public-key.ts';
 import { notAccepted } from './requirement.ts';
 import type { SignedContent, Verifier } from './verifier.ts';
 
 /**
- * Accepts signatures by one public key: a PEM file, or `env://NAME`. Log entries are not looked at.
- * @throws KitError PATH_NOT_FOUND | PATH_UNREADABLE | CONFIG_INVALID | UNSUPPORTED
+ * Accepts signatures by one public key: a PEM file, `env://NAME`, or that of a key service. Log entries and timestamps are looked at only
+ * when there is a `trust` to check them by. @throws KitError PATH_NOT_FOUND | PATH_UNREADABLE | CONFIG_INVALID | UNSUPPORTED | SERVICE_FAILED
  */
-export async function openKeyVerifier(name: string, env?: Environment): Promise<Verifier> {
-  return keyVerifier(await readPublicKey(name, env));
+export async function openKeyVerifier(name: string, env: Environment = process.env, trust?: Trust): Promise<Verifier> {
+  const { openKeyService } = await import('./key-service.ts');
+  const service = openKeyService(name, env);
+  return keyVerifier(service === undefined ? await readPublicKey(name, env) : parsePublicKey(await service.publicKey(), name), trust);
 }
 
-export function keyVerifier(key: PublicKey): Verifier {
+export function keyVerifier(key: PublicKey, trust?: Trust): Verifier {
+  const { name, keyId } = key;
   return {
-    name: key.name,
+    name,
     verify: async (content) => {
       requireKey(content, key);
-      return await Promise.resolve({ type: 'key', name: key.name, keyId: key.keyId });
+      if (trust === undefined) return { type: 'key', name, keyId };
+      const { checkProofs } = await import('./proofs.ts');
+      const { logs, times } = await checkProofs(content, trust, key);
+      return { type: 'key', name, keyId, logs, times };
     },
   };
 }
 
 function requireKey({ data, signature, material }: SignedContent, key: PublicKey): void {
   const { publicKey } = material;
-  const certificate = material.certificate ?? material.x509CertificateChain ?? undefined;
+  const certificate = certificateIn(material);
   const isKey = publicKey !== undefined && publicKey !== null;
   if (certificate !== undefined) {
     throw notAccepted(

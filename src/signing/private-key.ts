@@ -2,7 +2,9 @@ import { createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:cr
 import { KitError } from '../errors.ts';
 import { ENCRYPTED_LABELS, openKey } from './encrypted-key.ts';
 import { type Environment, pemLabels, readKeyText } from './key-file.ts';
+import type { KeyService } from './key-service.ts';
 import { hashesOf, keyIdOf } from './key-type.ts';
+import { parsePublicKey } from './public-key.ts';
 import type { Signer } from './signer.ts';
 
 const ENCRYPTED_PKCS8 = 'ENCRYPTED PRIVATE KEY';
@@ -12,29 +14,55 @@ export interface KeySignerOptions {
   readonly env?: Environment;
   /** Asked for when the key is encrypted. `name` is that of the key. */
   readonly password?: (name: string) => Promise<string>;
+  /** True: the hash of the curve's own size, as model signatures have it. Default: the one that cosign verifies with. */
+  readonly ownHash?: boolean;
 }
 
 /**
- * Signs with a key file: cosign's (encrypted), or PEM (PKCS#8, SEC 1, PKCS#1). `name` is a path or `env://NAME`.
- * @throws KitError PATH_NOT_FOUND | PATH_UNREADABLE | CONFIG_INVALID | UNSUPPORTED
+ * Signs with a key file: cosign's (encrypted), or PEM (PKCS#8, SEC 1, PKCS#1). `name` is a path, `env://NAME`, or the key of a service
+ * (`openKeyService`). @throws KitError PATH_NOT_FOUND | PATH_UNREADABLE | CONFIG_INVALID | UNSUPPORTED | SERVICE_FAILED
  */
-export async function openKeySigner(name: string, { env = process.env, password }: KeySignerOptions = {}): Promise<Signer> {
+export async function openKeySigner(
+  name: string,
+  { env = process.env, password, ownHash = false }: KeySignerOptions = {},
+): Promise<Signer> {
+  const { openKeyService } = await import('./key-service.ts');
+  const service = openKeyService(name, env);
+  if (service !== undefined) return await serviceSigner(service, name);
   const text = await readKeyText(name, env);
   const ask = async (): Promise<string> => {
     if (password !== undefined) return await password(name);
     throw new KitError('CONFIG_INVALID', `${name} is encrypted and no password was given`);
   };
-  return keySigner(await parsePrivateKey(text, name, ask), name);
+  return keySigner(await parsePrivateKey(text, name, ask), name, ownHash);
+}
+
+/** What the service signs is checked, for a wrong version or algorithm would be noticed by others only. */
+async function serviceSigner(service: KeyService, name: string): Promise<Signer> {
+  const publicKey = parsePublicKey(await service.publicKey(), name);
+  const { key, keyId } = publicKey;
+  if (key.asymmetricKeyType === 'ed25519') throw invalid(name, 'keys of services must be ECDSA or RSA');
+  const verifierPem = key.export({ type: 'spki', format: 'pem' }).toString();
+  return {
+    name,
+    sign: async (data) => {
+      const signature = await service.sign(data);
+      if (!publicKey.verifies(data, signature))
+        throw new KitError('SERVICE_FAILED', `${name}: what the key service signed is not by its public key`);
+      return { signature, material: { publicKey: { hint: keyId } }, verifierPem };
+    },
+  };
 }
 
 /** @throws KitError CONFIG_INVALID for a key that is not for signing */
-function keySigner(key: KeyObject, name: string): Signer {
+function keySigner(key: KeyObject, name: string, ownHash: boolean): Signer {
   const hashes = hashesOf(key);
   if (typeof hashes === 'string') throw invalid(name, hashes);
-  // the one that cosign verifies with
-  const hash = hashes[0] ?? null;
-  const material = { publicKey: { hint: keyIdOf(createPublicKey(key)) } };
-  return { name, sign: async (data) => await Promise.resolve({ signature: sign(hash, data, key), material }) };
+  const hash = (ownHash ? hashes.at(-1) : hashes[0]) ?? null;
+  const publicKey = createPublicKey(key);
+  const material = { publicKey: { hint: keyIdOf(publicKey) } };
+  const verifierPem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+  return { name, sign: async (data) => await Promise.resolve({ signature: sign(hash, data, key), material, verifierPem }) };
 }
 
 async function parsePrivateKey(text: string, name: string, password: () => Promise<string>): Promise<KeyObject> {

@@ -9,6 +9,7 @@ export interface PublicKey {
   readonly name: string;
   /** See Signatory. */
   readonly keyId: string;
+  readonly key: KeyObject;
   /** True when `signature` is one over `data` by this key. A malformed signature is none. */
   verifies(data: Uint8Array, signature: Uint8Array): boolean;
 }
@@ -38,6 +39,7 @@ export function parsePublicKey(pem: string, name: string): PublicKey {
   return {
     name,
     keyId: keyIdOf(key),
+    key,
     verifies: (data, signature) => hashes.some((hash) => isSignature({ hash, data, key, signature })),
   };
 }

@@ -1,14 +1,13 @@
 import * as z from 'zod';
 import type { Annotations } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
-import type { VerificationMaterial } from './material.ts';
+import { legacyMaterial } from './legacy-material.ts';
 import { parseJson } from './parse-json.ts';
 import { decodeSignature, notAccepted, requireAnnotations, type SignatureRequirement } from './requirement.ts';
 import type { Signatory } from './verifier.ts';
 
 export const SIMPLE_SIGNING_TYPE = 'application/vnd.dev.cosign.simplesigning.v1+json';
 export const SIGNATURE_ANNOTATION = 'dev.cosignproject.cosign/signature';
-const CERTIFICATE_ANNOTATION = 'dev.sigstore.cosign/certificate';
 const PAYLOAD_TYPE = 'cosign container image signature';
 
 /** The "simple signing" payload as cosign writes it. `docker-reference` is a claim of the signer and decides nothing, as in cosign. */
@@ -24,12 +23,6 @@ const payloadSchema = z.looseObject({
 export function simpleSigningPayload(digest: Digest, identity: string, annotations: Readonly<Record<string, string>>): Buffer {
   const critical = { identity: { 'docker-reference': identity }, image: { 'docker-manifest-digest': digest }, type: PAYLOAD_TYPE };
   return Buffer.from(JSON.stringify({ critical, optional: Object.keys(annotations).length === 0 ? null : annotations }));
-}
-
-/** What the annotations of an older signature or attestation say about its signer. */
-export function legacyMaterial(annotations: Annotations): VerificationMaterial {
-  const certificate = annotations[CERTIFICATE_ANNOTATION];
-  return certificate ? { certificate } : { publicKey: {} };
 }
 
 /**

@@ -8,14 +8,41 @@ export interface SignedContent {
   readonly material: VerificationMaterial;
 }
 
-/** Who is proven to have signed. Identities of short-lived certificates, with time and log, are to join here. */
-export interface Signatory {
+/** An entry of a transparency log that lists the signature. */
+export interface LogProof {
+  /** The log, as the trusted root names it. */
+  readonly url: string;
+  readonly index: string;
+}
+
+/** What was proven besides the signature itself. */
+interface Proofs {
+  readonly logs?: readonly LogProof[];
+  /** When it existed (RFC 3339), as a log or a timestamp authority says. */
+  readonly times?: readonly { readonly by: 'log' | 'timestamp-authority'; readonly time: string }[];
+}
+
+export interface KeySignatory extends Proofs {
   readonly type: 'key';
   /** As the user named the key: mostly the path of its file. */
   readonly name: string;
   /** Base64 of the SHA-256 of the public key (SPKI DER), which sigstore bundles carry as `hint`. */
   readonly keyId: string;
 }
+
+/** Somebody whose identity an authority has put into a short-lived certificate. */
+export interface IdentitySignatory extends Proofs {
+  readonly type: 'identity';
+  /** E-mail address or URI: the subject alternative name of the certificate. */
+  readonly identity: string;
+  /** Who vouches for it: the URL of the OpenID Connect issuer. */
+  readonly issuer: string;
+  /** What the authority says of the build: `sourceRepositoryURI`, `sourceRepositoryRef` and so on, in Fulcio's words. */
+  readonly claims: Readonly<Record<string, string>>;
+}
+
+/** Who is proven to have signed. */
+export type Signatory = KeySignatory | IdentitySignatory;
 
 /** Decides whether a signature is by whom it must be. */
 export interface Verifier {

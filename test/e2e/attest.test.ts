@@ -43,7 +43,7 @@ test('attest, verify-attestation, download', async () => {
     stderr: expect.stringContaining('it is an attestation') as string,
   });
   const lines = (await box.ok(['download', 'attestation', name])).trim().split('\n');
-  expect(lines.map((line) => Object.keys(JSON.parse(line) as object)[0])).toEqual(['mediaType', 'payloadType']);
+  expect(lines.map((line) => Object.keys(JSON.parse(line) as object)[0])).toEqual(['mediaType', 'payload']);
 });
 
 test('refused attestations', async () => {

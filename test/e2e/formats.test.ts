@@ -54,10 +54,10 @@ describe('pack and unpack', () => {
     const first: (string | undefined)[] = [];
     for (const flags of all) first.push(await digestOf(flags));
     expect(first).toEqual([
-      'Model saved: sha256:255ee571030e3b2d899a245d5330c3c36b1561c0883582ce7d5c09fa0939739f',
-      'Model saved: sha256:b69700a3b55b4e452ae575b23928584b82b705f2de08afa781d3de3fe87c24d6',
-      'Model saved: sha256:fa13fb6ff910e45cf7985edd84410a84efa0574c3e18b17084b6ba123c84cf29',
-      'Model saved: sha256:dfd24a05ccd282732d02e301896f8221439b1a976758b472a617d51108868977',
+      'Model saved: sha256:212ebff35f1425353f8b20a69deebf490efaf7f6f1f86cad19d4b0126c838a2c',
+      'Model saved: sha256:7fa79c43874bbbce0935fd364c37eed1fc75f3e50af9ec68e6a609c185b01eea',
+      'Model saved: sha256:e165b1b851dc60ac9977757e0aced77cf62a53485d0b052cb02fcb30336ea9cc',
+      'Model saved: sha256:a8fb64c9d9d5d97a2a014bc1f5d50e6a1e5e5a44c6fb7335b3423d375a97f514',
     ]);
   });
 

@@ -179,7 +179,7 @@ describe('in one step', () => {
 
 describe('wrong use', () => {
   test.each<[string, string[], number, string]>([
-    ['no key', ['sign', 'm:v1'], 2, 'keyless signing is to come'],
+    ['no key and nobody to ask', ['sign', 'm:v1'], 4, 'there is no identity to sign with'],
     ['a public key', ['sign', 'm:v1', '--key', PUB], 2, 'is a public key: signatures are made with the private one'],
     ['no such key', ['sign', 'm:v1', '--key', 'missing.key'], 3, 'there is no key file missing.key'],
     ['no password', ['sign', 'm:v1', '--key', KEY], 2, 'there is no terminal to ask for its password'],
@@ -187,11 +187,11 @@ describe('wrong use', () => {
     ['one file for many', ['sign', 'm:v1', '--key', KEY, '-r', '--bundle', 'x'], 2, '--bundle takes one signature'],
     ['a format', ['sign', 'm:v1', '--key', KEY, '--signature-format', 'x'], 2, 'use one of both, bundle, legacy'],
     ['an annotation', ['sign', 'm:v1', '--key', KEY, '-a', 'x'], 2, 'write it as KEY=VALUE'],
-    ['pull --verify without a key', ['pull', 'localhost:5999/m:v1', '--verify'], 2, '--verify needs a key'],
+    ['pull --verify without a key', ['pull', 'localhost:5999/m:v1', '--verify'], 2, '--verify needs a key or an identity'],
     ['--annotations alone', ['pull', 'localhost:5999/m:v1', '--annotations', 'a=b'], 2, '--annotations goes with --verify'],
     ['--client-key alone', ['push', 'localhost:5999/m:v1', '--client-key', 'x'], 2, '--client-key goes with --sign'],
     ['pack --sign into storage', ['pack', 'm', '-t', 'm:v1', '--sign', '--key', KEY], 2, '--sign needs --push'],
-    ['a key service', ['sign', 'm:v1', '--key', 'awskms:///alias/x'], 1, 'keys are read from files'],
+    ['a key service that is not there', ['sign', 'm:v1', '--key', 'awskms:///alias/x'], 2, 'there is no sigstore-kms-awskms on PATH'],
   ])('%s', async (_, args, status, message) => {
     const box = await withModel();
     const run = await box.kit(args);

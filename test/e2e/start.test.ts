@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { sandbox } from '../support/kit.ts';
@@ -30,4 +30,30 @@ test('a full disk behind stdout is an error', () => {
   } finally {
     closeSync(full);
   }
+});
+
+test('the libraries of sigstore are loaded by those who sign or verify as an identity only', async () => {
+  const box = await sandbox();
+  await box.write({
+    'm/Kitfile': 'manifestVersion: 1.0.0\npackage: {name: m}\nmodel: {path: w.bin}\n',
+    'm/w.bin': 'data',
+    'root.json': '{}',
+    'spy.cjs': `process.on('exit', () => require('node:fs').writeFileSync(${JSON.stringify(box.path('loaded'))}, Object.keys(require.cache).join('\\n')));`,
+  });
+  const loads = async (args: string): Promise<boolean> => {
+    await box.kit(args, { env: { NODE_OPTIONS: `--require=${box.path('spy.cjs')}`, COSIGN_PASSWORD: '' } });
+    return (await readFile(box.path('loaded'), 'utf8')).includes('/@sigstore/');
+  };
+  for (const args of [
+    'version',
+    'list',
+    'pack m -t m:v1',
+    'unpack m:v1 -d out',
+    'generate-key-pair',
+    'sign m:v1 --key cosign.key',
+    'verify m:v1 --key cosign.pub',
+  ])
+    expect([args, await loads(args)]).toEqual([args, false]);
+  const identity = '--certificate-identity a --certificate-oidc-issuer b --trusted-root root.json';
+  expect(await loads(`verify m:v1 ${identity}`)).toBe(true);
 });

@@ -74,7 +74,7 @@ test('usage errors exit with 2 and say what to do', async () => {
   expect(await box.kit('unpack mine:v1 --filter weights')).toMatchInlineSnapshot(`
     exit 2
     --- stderr
-    error: invalid filter type \`weights\` (must be one of kitfile, model, datasets, code, prompts, docs, mcpservers)
+    error: invalid filter type \`weights\` (must be one of kitfile, model, datasets, code, prompts, docs, mcpservers, path)
 
     hint: a filter is TYPE[,TYPE][:NAME[,NAME]], for example \`--filter model\` or \`--filter datasets:train\`
   `);

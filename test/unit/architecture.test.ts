@@ -9,8 +9,8 @@ const LAYERS: readonly (readonly string[])[] = [
   ['cli'],
   ['index'],
   ['operations'],
-  ['formats', 'signing', 'server', 'targets'],
-  ['registry', 'blobs', 'kitfile'],
+  ['formats', 'signing', 'server', 'targets', 'hub', 'sbom'],
+  ['registry', 'blobs', 'kitfile', 'model-files'],
   ['oci'],
   ['errors', 'events', 'chunk'],
 ];
@@ -28,6 +28,12 @@ const FENCES: Readonly<Record<string, string>> = {
   'js-yaml': 'kitfile',
   'smol-toml': 'registry',
   '@noble/ciphers': 'signing',
+  '@sigstore/bundle': 'signing',
+  '@sigstore/core': 'signing',
+  '@sigstore/protobuf-specs': 'signing',
+  '@sigstore/sign': 'signing',
+  '@sigstore/tuf': 'signing',
+  '@sigstore/verify': 'signing',
   bcryptjs: 'server',
 };
 

@@ -8,10 +8,17 @@ import { attest } from '../../operations/attest.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
-import { addSignatureFormatOption, addSignerNetworkOptions, networkFlags, openSigner, type SignerFlags } from '../options/signing.ts';
+import {
+  addSignatureFormatOption,
+  addSignOptions,
+  addSignerNetworkOptions,
+  networkFlags,
+  openSigner,
+  type SignFlags,
+} from '../options/signing.ts';
 import { describePlaces, withoutBundle, writeBundle } from './sign.ts';
 
-interface Flags extends FormatFlag, SignerFlags {
+interface Flags extends FormatFlag, SignFlags {
   readonly type?: string;
   readonly predicate?: string;
   readonly signatureFormat: SignatureFormat;
@@ -24,11 +31,11 @@ export function register(command: Command, context: OpenContext): void {
   addFormatOption(
     command
       .argument('<reference>', '[registry/]repository[:tag][@digest], or oci:DIR[:tag]')
-      .option('--key <file>', "private key: cosign's file, a PEM file, or env://NAME")
+      .option('--key <file>', "private key: cosign's file, a PEM file, env://NAME, or hashivault://KEY and the like")
       .option('--type <type>', 'slsaprovenance, slsaprovenance1, link, spdx, spdxjson, cyclonedx, vuln, openvex, custom, or a URI')
       .option('--predicate <file>', 'what is attested: a JSON file, or - for standard input'),
   );
-  addSignatureFormatOption(command)
+  addSignOptions(addSignatureFormatOption(command))
     .option('--bundle <file>', 'write the sigstore bundle to a file too')
     .option('--no-upload', 'put nothing beside the artifact; needs --bundle')
     .option('--local', 'attest the artifact in local storage, though its name has a registry');
@@ -60,7 +67,7 @@ async function run(reference: string, flags: Flags, context: CliContext): Promis
       location: parseLocation(reference),
       type,
       predicate: await readPredicate(predicate),
-      signer: await openSigner(flags, context.env),
+      signer: await openSigner(flags, context.env, { signal: context.call.signal }),
       format: signatureFormat,
       upload,
       local: local === true,

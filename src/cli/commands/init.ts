@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
+import { KitError } from '../../errors.ts';
 import { init } from '../../operations/init.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
+import { collect } from '../options/network.ts';
 import { ask } from '../prompt.ts';
 
 interface Flags extends FormatFlag {
@@ -9,22 +11,45 @@ interface Flags extends FormatFlag {
   readonly desc?: string;
   readonly author?: string;
   readonly force?: boolean;
+  readonly remote?: boolean;
+  readonly ref?: string;
+  readonly token?: string;
+  readonly output?: string;
+  readonly include?: readonly string[];
+  readonly exclude?: readonly string[];
 }
+
+/** What makes sense for a repository elsewhere only. */
+const REMOTE_FLAGS = ['ref', 'token', 'output', 'include', 'exclude'] as const;
 
 export function register(command: Command, context: OpenContext): void {
   addFormatOption(
     command
-      .argument('<directory>', 'the directory to look at')
+      .argument('<directory>', 'the directory to look at; with --remote what `kit import` takes')
       .option('--name <name>', 'name of the ModelKit')
       .option('--desc <text>', 'description of the ModelKit')
       .option('--author <name>', 'author of the ModelKit')
-      .option('-f, --force', 'overwrite a Kitfile that is there'),
+      .option('-f, --force', 'overwrite a Kitfile that is there')
+      .option('--remote', 'look at a repository elsewhere, without downloading it')
+      .option('--ref <revision>', 'with --remote: branch, tag or commit (default: main)')
+      .option('--token <token>', 'with --remote: token for the source')
+      .option('-o, --output <file>', 'with --remote: the file to write, or - for standard output (default: Kitfile)')
+      .option('--include <glob>', 'with --remote: only files that match (repeatable)', collect)
+      .option('--exclude <glob>', 'with --remote: no files that match (repeatable)', collect),
   )
-    .addHelpText('after', '\nExamples:\n  kit init .\n  kit init ./my-model --name mymodel --desc "This is my model" --author alice')
-    .action(async (directory: string, flags: Flags) => run(directory, flags, await context()));
+    .addHelpText('after', EXAMPLES)
+    .action(async (directory: string, flags: Flags) => (flags.remote === true ? runRemote : run)(directory, flags, await context()));
 }
 
+const EXAMPLES = `
+Examples:
+  kit init .
+  kit init ./my-model --name mymodel --desc "This is my model" --author alice
+  kit init --remote Qwen/Qwen3-0.6B -o Kitfile     then change it, and: kit import Qwen/Qwen3-0.6B -f Kitfile`;
+
 async function run(directory: string, flags: Flags, context: CliContext): Promise<void> {
+  const misplaced = REMOTE_FLAGS.find((flag) => flags[flag] !== undefined);
+  if (misplaced !== undefined) throw new KitError('USAGE', `--${misplaced} needs --remote`);
   const prompt = async (given: string | undefined, question: string): Promise<string | undefined> =>
     given === undefined && context.isInteractive ? await ask(question) : given;
   const name = await prompt(flags.name, 'Enter a name for the ModelKit: ');
@@ -35,4 +60,17 @@ async function run(directory: string, flags: Flags, context: CliContext): Promis
     `Generated Kitfile:\n\n${result.text}`,
     `Saved to path '${result.path}'`,
   ]);
+}
+
+async function runRemote(source: string, flags: Flags, context: CliContext): Promise<void> {
+  const { initRemote } = await import('../../operations/init-remote.ts');
+  const { name, desc: description, author, ref: revision, token, output, include, exclude, force } = flags;
+  const details = { name, description, author, revision, token, output, include, exclude };
+  const result = await initRemote(context.kit({}), { source, ...details, force: force === true }, context.call);
+  const isSaved = result.path !== '-';
+  context.result(
+    flags.format,
+    { path: isSaved ? result.path : undefined, kitfile: result.kitfile },
+    isSaved ? [`Generated Kitfile:\n\n${result.text}`, `Saved to path '${result.path}'`] : [result.text.trimEnd()],
+  );
 }

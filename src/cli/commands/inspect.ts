@@ -6,14 +6,15 @@ import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { addNetworkOptions, type KitFlags } from '../options/network.ts';
 
-type Flags = FormatFlag & KitFlags & { readonly remote?: boolean };
+type Flags = FormatFlag & KitFlags & { readonly remote?: boolean; readonly tensors?: boolean };
 
 export function register(command: Command, context: OpenContext): void {
   addNetworkOptions(
     addFormatOption(
       command
         .argument('<reference>', 'a ModelKit, or any other artifact, image or index; or oci:DIR[:tag]')
-        .option('-r, --remote', 'look in the registry, not in local storage'),
+        .option('-r, --remote', 'look in the registry, not in local storage')
+        .option('--tensors', 'read the headers of the weights: tensors, parameters, quantization, memory; nothing is downloaded'),
     ),
   )
     .addHelpText('after', EXAMPLES)
@@ -24,10 +25,13 @@ const EXAMPLES = `
 Examples:
   kit inspect mymodel:v1
   kit inspect --remote ghcr.io/team/mymodel:v1 | jq .manifest.layers
-  kit inspect --remote ghcr.io/team/image:v1 | jq -r .description`;
+  kit inspect --remote ghcr.io/team/image:v1 | jq -r .description
+  kit inspect --remote --tensors ghcr.io/team/mymodel:v1
+  kit inspect --tensors mymodel:v1 --format json | jq .summary.memory`;
 
 // text and json are the same here: the command always answered in JSON. For a ModelKit in the fields that it always had
 async function run(reference: string, flags: Flags, context: CliContext): Promise<void> {
+  if (flags.tensors === true) return runTensors(reference, flags, context);
   const { digest, cliVersion, format, description, problem, kitfileFields, manifest, index } = await inspect(
     context.kit(flags),
     parseLocation(reference),
@@ -36,4 +40,14 @@ async function run(reference: string, flags: Flags, context: CliContext): Promis
   );
   const kind = format === 'modelkit' && problem === undefined ? {} : { format, description, problem };
   context.result('text', undefined, [stringifyLikeGo({ digest, cliVersion, ...kind, kitfile: kitfileFields, manifest, index }, 2)]);
+}
+
+async function runTensors(reference: string, flags: Flags, context: CliContext): Promise<void> {
+  const [{ inspectTensors }, { tensorsJson, tensorsLines }] = await Promise.all([
+    import('../../operations/tensors.ts'),
+    import('../render/tensors-text.ts'),
+  ]);
+  const lookup = flags.remote === true ? 'remote' : 'local';
+  const result = await inspectTensors(context.kit(flags), parseLocation(reference), lookup, context.call);
+  context.result(flags.format, tensorsJson(result), flags.format === 'json' ? [] : tensorsLines(result));
 }

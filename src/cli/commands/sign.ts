@@ -10,14 +10,16 @@ import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { collect } from '../options/network.ts';
 import {
   addSignatureFormatOption,
+  addSignOptions,
   addSignerNetworkOptions,
   networkFlags,
   openSigner,
   readAnnotations,
-  type SignerFlags,
+  type SignFlags,
 } from '../options/signing.ts';
 
-interface Flags extends FormatFlag, SignerFlags {
+interface Flags extends FormatFlag, SignFlags {
+  readonly oms?: boolean;
   readonly annotations?: readonly string[];
   readonly signatureFormat: SignatureFormat;
   readonly bundle?: string;
@@ -31,10 +33,11 @@ export function register(command: Command, context: OpenContext): void {
   addFormatOption(
     command
       .argument('<reference>', '[registry/]repository[:tag][@digest], or oci:DIR[:tag]')
-      .option('--key <file>', "private key: cosign's file, a PEM file, or env://NAME")
-      .option('-a, --annotations <key=value>', 'sign this along with the digest (repeatable)', collect),
+      .option('--key <file>', "private key: cosign's file, a PEM file, env://NAME, or hashivault://KEY and the like")
+      .option('-a, --annotations <key=value>', 'sign this along with the digest (repeatable)', collect)
+      .option('--oms', 'sign the files instead, as OpenSSF Model Signing does (model.sig); a directory may be given too'),
   );
-  addSignatureFormatOption(command)
+  addSignOptions(addSignatureFormatOption(command))
     .option('--bundle <file>', 'write the sigstore bundle to a file too, for verification offline')
     .option('--no-upload', 'put nothing beside the artifact; needs --bundle')
     .option('-r, --recursive', 'sign every manifest of an index too')
@@ -54,10 +57,16 @@ Examples:
   kit sign ghcr.io/team/mymodel:v1 --key cosign.key
   kit sign ghcr.io/team/mymodel@sha256:... --key cosign.key -a stage=production
   kit sign oci:layout:v1 --key cosign.key --signature-format bundle
-  kit sign ghcr.io/team/mymodel:v1 --key cosign.key --no-upload --bundle mymodel.sigstore.json`;
+  kit sign ghcr.io/team/mymodel:v1 --key cosign.key --no-upload --bundle mymodel.sigstore.json
+  kit sign --oms ghcr.io/team/mymodel:v1 --key cosign.key`;
 
 async function run(reference: string, flags: Flags, context: CliContext): Promise<void> {
   const { bundle, upload, recursive, local, signContainerIdentity, signatureFormat, annotations } = flags;
+  if (flags.oms === true) {
+    const { signWithOms } = await import('../oms.ts');
+    await signWithOms(reference, flags, context);
+    return;
+  }
   if (!upload && bundle === undefined)
     throw new KitError('USAGE', '--no-upload needs --bundle', { hint: 'name the file that the signature goes to' });
   if (bundle !== undefined && recursive === true)
@@ -67,7 +76,7 @@ async function run(reference: string, flags: Flags, context: CliContext): Promis
     {
       location: parseLocation(reference),
       annotations: readAnnotations(annotations),
-      signer: await openSigner(flags, context.env),
+      signer: await openSigner(flags, context.env, { signal: context.call.signal }),
       format: signatureFormat,
       upload,
       recursive: recursive === true,

@@ -1,12 +1,17 @@
 import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
 import { type Filter, type FilterType, parseFilter } from '../../operations/filter.ts';
+import type { Kit } from '../../operations/kit.ts';
 import { unpack, type UnpackResult } from '../../operations/unpack.ts';
+import type { Digest } from '../../oci/digest.ts';
 import { parseByteSize } from '../../oci/byte-size.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { addNetworkOptions, collect } from '../options/network.ts';
+import { openVerifier } from '../options/signing.ts';
+import { singleLine } from '../render/plain-text.ts';
+import { printMessage } from '../render/text.ts';
 import { addVerifyFirstOptions, openVerifyFirst, type VerifyFirstFlags } from '../options/verify-first.ts';
 
 interface UnpackFlags extends FormatFlag, VerifyFirstFlags {
@@ -16,6 +21,8 @@ interface UnpackFlags extends FormatFlag, VerifyFirstFlags {
   readonly filter?: readonly string[];
   readonly maxSize?: string;
   readonly link?: boolean;
+  readonly wholeLayers?: boolean;
+  readonly oms?: boolean;
   readonly kitfile?: boolean;
   readonly model?: boolean;
   readonly code?: boolean;
@@ -33,11 +40,13 @@ export function register(command: Command, context: OpenContext): void {
         .option('-i, --ignore-existing', 'keep files that are in the way')
         .option(
           '-f, --filter <filter>',
-          'unpack only TYPE[,TYPE][:NAME[,NAME]]; types are kitfile, model, datasets, code, docs, prompts, mcpservers; names may be globs (repeatable)',
+          'unpack only TYPE[,TYPE][:NAME[,NAME]]; types are kitfile, model, datasets, code, docs, prompts, mcpservers; names may be globs; or path:GLOB[,GLOB] for single files (repeatable)',
           collect,
         )
+        .option('--whole-layers', 'with path filters: fetch the whole layers, so that digests cover the files')
         .option('--max-size <size>', 'fail when the files would have more than this in all, for example 20GiB')
         .option('--link', 'hard links to local storage instead of copies, for raw layers; the files are read-only')
+        .option('--oms', 'write the OpenSSF model signature that lies beside it too, as model.sig; with --verify one that holds')
         .option('--kitfile', 'deprecated: use --filter kitfile')
         .option('--model', 'deprecated: use --filter model')
         .option('--code', 'deprecated: use --filter code')
@@ -55,6 +64,7 @@ Examples:
   kit unpack mymodel:v1 -d ./out                                 everything
   kit unpack ghcr.io/team/mymodel:v1 --filter model -d ./out     only the model, straight from the registry
   kit unpack mymodel:v1 --filter datasets:train,test             datasets by name
+  kit unpack ghcr.io/team/mymodel:v1 --filter 'path:tokenizer*'  single files, straight out of the layers
   kit unpack ghcr.io/team/mymodel:v1 --verify --key cosign.pub   only if it is signed
   kit unpack mymodel:v1 --filter 'docs:*.md' --filter kitfile    one or the other`;
 
@@ -64,7 +74,10 @@ async function run(reference: string, flags: UnpackFlags, context: CliContext): 
   const source = parseLocation(reference);
   if (source.type === 'reference' && source.reference.tags.length > 1)
     throw new KitError('USAGE', `${reference}: cannot unpack several tags`, { hint: 'unpack one at a time' });
+  if (flags.oms === true && flags.filter !== undefined)
+    throw new KitError('USAGE', '--oms does not go with --filter: a model signature is over all files');
   const { kit, admit } = await openVerifyFirst(flags, context);
+  const writeSignature = flags.oms === true ? await openModelSignature(reference, flags, kit, context) : undefined;
   const result = await unpack(
     kit,
     {
@@ -74,11 +87,27 @@ async function run(reference: string, flags: UnpackFlags, context: CliContext): 
       conflict: flags.overwrite === true ? 'overwrite' : flags.ignoreExisting === true ? 'keep' : 'fail',
       ...(flags.dir !== undefined && { directory: flags.dir }),
       ...(flags.link !== undefined && { link: flags.link }),
+      ...(flags.wholeLayers !== undefined && { wholeLayers: flags.wholeLayers }),
       ...(flags.maxSize !== undefined && { maxBytes: parseByteSize(flags.maxSize, '--max-size') }),
     },
     context.call,
   );
-  context.result(flags.format, result, describe(result));
+  const signature = await writeSignature?.(result.digest);
+  const lines = signature === undefined ? [] : [`Unpacking model signature to ${signature}`];
+  context.result(flags.format, { ...result, signature }, [...describe(result), ...lines]);
+  if (flags.format !== 'json') for (const line of remarks(result)) printMessage(line);
+}
+
+async function openModelSignature(
+  reference: string,
+  flags: UnpackFlags,
+  kit: Kit,
+  context: CliContext,
+): Promise<(digest: Digest) => Promise<string>> {
+  const { prepareModelSignature } = await import('../oms.ts');
+  const verifier = flags.verify === true ? await openVerifier(flags, context.env, '--verify') : undefined;
+  const { dir: directory = '.', overwrite = false } = flags;
+  return await prepareModelSignature(kit, { reference, directory, overwrite, verifier }, context);
 }
 
 const DEPRECATED: readonly FilterType[] = ['kitfile', 'model', 'code', 'datasets', 'docs'];
@@ -98,6 +127,17 @@ function describe({ directory, kitfile, bases, layers }: UnpackResult): string[]
     ...(kitfile === undefined
       ? []
       : [kitfile === 'kept' ? `Found existing Kitfile at ${directory}/Kitfile` : `Unpacking config to ${directory}/Kitfile`]),
-    ...layers.map(({ role, name, path }) => `Unpacking ${VERBS[role] ?? role}${name === undefined ? '' : ` ${name}`} to ${path}`),
+    ...layers.flatMap(({ role, name, path, files }) =>
+      files === undefined
+        ? `Unpacking ${VERBS[role] ?? role}${name === undefined ? '' : ` ${name}`} to ${path}`
+        : files.map((file) => `Unpacking ${file}`),
+    ),
   ];
+}
+
+/** What no digest covers. */
+function remarks({ unverified = [] }: UnpackResult): string[] {
+  if (unverified.length === 0) return [];
+  const names = unverified.length > 3 ? `${unverified.slice(0, 3).join(', ')} and ${unverified.length - 3} more` : unverified.join(', ');
+  return [singleLine(`not checked against a digest, which only whole layers have: ${names} (\`--whole-layers\` fetches those)`)];
 }

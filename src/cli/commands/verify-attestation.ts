@@ -1,14 +1,21 @@
 import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
 import { findAttestations, requireAttested, type VerifyAttestationResult } from '../../operations/verify-attestation.ts';
-import { describeSignature, nameWithDigest } from '../../operations/verify.ts';
+import { describeSignatory, describeSignature, nameWithDigest } from '../../operations/verify.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
-import { addSignerNetworkOptions, networkFlags, openVerifier, type SignerFlags } from '../options/signing.ts';
+import {
+  addSignerNetworkOptions,
+  addVerifyOptions,
+  describeLogs,
+  networkFlags,
+  openVerifier,
+  type VerifyFlags,
+} from '../options/signing.ts';
 import { printMessage } from '../render/text.ts';
 
-interface Flags extends FormatFlag, SignerFlags {
+interface Flags extends FormatFlag, VerifyFlags {
   readonly type?: string;
   readonly remote?: boolean;
 }
@@ -17,11 +24,11 @@ export function register(command: Command, context: OpenContext): void {
   addFormatOption(
     command
       .argument('<reference>', '[registry/]repository[:tag][@digest], or oci:DIR[:tag]')
-      .option('--key <file>', 'public key of whoever must have attested it: a PEM file, or env://NAME')
+      .option('--key <file>', 'public key of whoever must have attested it: a PEM file, env://NAME, or hashivault://KEY and the like')
       .option('--type <type>', 'slsaprovenance, slsaprovenance1, link, spdx, spdxjson, cyclonedx, vuln, openvex, custom, or a URI')
       .option('-r, --remote', 'look in the registry, not in local storage'),
   );
-  addSignerNetworkOptions(command)
+  addSignerNetworkOptions(addVerifyOptions(command))
     .addHelpText('after', EXAMPLES)
     .action(async (reference: string, flags: Flags) => run(reference, flags, await context()));
 }
@@ -47,18 +54,18 @@ async function run(reference: string, flags: Flags, context: CliContext): Promis
     { location: parseLocation(reference), verifier, type, lookup: remote === true ? 'remote' : 'local-first' },
     context.call,
   );
-  context.result(format, { ...result, transparencyLog: 'not consulted' }, acceptedLines(result));
+  context.result(format, { ...result, transparencyLog: describeLogs(flags) }, acceptedLines(result));
   requireAttested(result);
   if (format === 'json') return;
   // mostly they are of other types
   const others = result.attestations.filter(({ accepted }) => !accepted).length;
   if (others > 0) printMessage(`${others} more are not accepted: \`--format json\` says why`);
-  printMessage('transparency logs were not consulted: only a key was given');
+  if (describeLogs(flags) === 'not consulted') printMessage('transparency logs were not consulted: only a key was given');
 }
 
 function acceptedLines({ reference, digest, predicateType, attestations }: VerifyAttestationResult): string[] {
   const name = nameWithDigest(reference, digest);
   return attestations.flatMap((one) =>
-    one.signer === undefined ? [] : [`verified ${name}: ${predicateType}, ${describeSignature(one)}, key ${one.signer.name}`],
+    one.signer === undefined ? [] : [`verified ${name}: ${predicateType}, ${describeSignature(one)}, ${describeSignatory(one.signer)}`],
   );
 }

@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
+import { KitError } from '../../errors.ts';
 import {
   describeRefusal,
+  describeSignatory,
   describeSignature,
   findSignatures,
   nameWithDigest,
@@ -11,10 +13,20 @@ import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { collect } from '../options/network.ts';
-import { addSignerNetworkOptions, networkFlags, openVerifier, readAnnotations, type SignerFlags } from '../options/signing.ts';
+import {
+  addSignerNetworkOptions,
+  addVerifyOptions,
+  describeLogs,
+  networkFlags,
+  openVerifier,
+  readAnnotations,
+  type VerifyFlags,
+} from '../options/signing.ts';
 import { printMessage } from '../render/text.ts';
 
-interface Flags extends FormatFlag, SignerFlags {
+interface Flags extends FormatFlag, VerifyFlags {
+  readonly oms?: boolean;
+  readonly ignoreUnsignedFiles?: boolean;
   readonly annotations?: readonly string[];
   readonly remote?: boolean;
   readonly bundle?: string;
@@ -24,12 +36,14 @@ export function register(command: Command, context: OpenContext): void {
   addFormatOption(
     command
       .argument('<reference>', '[registry/]repository[:tag][@digest], or oci:DIR[:tag]')
-      .option('--key <file>', 'public key of whoever must have signed it: a PEM file, or env://NAME')
+      .option('--key <file>', 'public key of whoever must have signed it: a PEM file, env://NAME, or hashivault://KEY and the like')
       .option('-a, --annotations <key=value>', 'accept only signatures with this annotation (repeatable)', collect)
       .option('--bundle <file>', 'check the signature in this file, not those beside the artifact')
-      .option('-r, --remote', 'look in the registry, not in local storage'),
+      .option('-r, --remote', 'look in the registry, not in local storage')
+      .option('--oms', 'check the files against an OpenSSF model signature (model.sig); a directory may be given too')
+      .option('--ignore-unsigned-files', 'with --oms: accept files that were not signed'),
   );
-  addSignerNetworkOptions(command)
+  addSignerNetworkOptions(addVerifyOptions(command))
     .addHelpText('after', EXAMPLES)
     .action(async (reference: string, flags: Flags) => run(reference, flags, await context()));
 }
@@ -43,10 +57,17 @@ Examples:
   kit verify ghcr.io/team/mymodel:v1 --key cosign.pub
   kit verify --remote ghcr.io/team/mymodel:v1 --key cosign.pub -a stage=production
   kit verify oci:layout:v1 --key cosign.pub --format json
-  kit verify ghcr.io/team/mymodel:v1 --key cosign.pub --bundle mymodel.sigstore.json`;
+  kit verify ghcr.io/team/mymodel:v1 --key cosign.pub --bundle mymodel.sigstore.json
+  kit verify --oms ./unpacked --key cosign.pub`;
 
 async function run(reference: string, flags: Flags, context: CliContext): Promise<void> {
   const { annotations, remote, bundle, format } = flags;
+  if (flags.oms === true) {
+    const { verifyWithOms } = await import('../oms.ts');
+    await verifyWithOms(reference, flags, context);
+    return;
+  }
+  if (flags.ignoreUnsignedFiles === true) throw new KitError('USAGE', '--ignore-unsigned-files goes with --oms');
   const verifier = await openVerifier(flags, context.env);
   const result = await findSignatures(
     context.kit(networkFlags(flags)),
@@ -59,16 +80,16 @@ async function run(reference: string, flags: Flags, context: CliContext): Promis
     },
     context.call,
   );
-  context.result(format, { ...result, transparencyLog: 'not consulted' }, acceptedLines(result));
+  context.result(format, { ...result, transparencyLog: describeLogs(flags) }, acceptedLines(result));
   requireVerified(result);
   if (format === 'json') return;
   for (const signature of result.signatures) if (!signature.accepted) printMessage(describeRefusal(signature));
-  printMessage('transparency logs were not consulted: only a key was given');
+  if (describeLogs(flags) === 'not consulted') printMessage('transparency logs were not consulted: only a key was given');
 }
 
 function acceptedLines({ reference, digest, signatures }: VerifyResult): string[] {
   const name = nameWithDigest(reference, digest);
   return signatures.flatMap((one) =>
-    one.signer === undefined ? [] : [`verified ${name}: ${describeSignature(one)}, key ${one.signer.name}`],
+    one.signer === undefined ? [] : [`verified ${name}: ${describeSignature(one)}, ${describeSignatory(one.signer)}`],
   );
 }

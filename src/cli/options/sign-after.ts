@@ -6,18 +6,28 @@ import type { SignResult } from '../../operations/sign.ts';
 import type { Digest } from '../../oci/digest.ts';
 import type { Location } from '../../oci/reference.ts';
 import type { CliContext } from '../context.ts';
-import { addClientKeyOption, addSignatureFormatOption, networkFlags, openSigner, type SignerFlags } from './signing.ts';
+import {
+  addClientKeyOption,
+  addSignatureFormatOption,
+  addSignOptions,
+  networkFlags,
+  openSigner,
+  type SignFlags,
+  straySignFlag,
+} from './signing.ts';
 
-export interface SignAfterFlags extends SignerFlags {
+export interface SignAfterFlags extends SignFlags {
   readonly sign?: boolean;
   readonly signatureFormat: SignatureFormat;
 }
 
 /** For commands that put an artifact into a registry and can sign it there in one step. */
 export function addSignAfterOptions(command: Command): Command {
-  return addClientKeyOption(
-    addSignatureFormatOption(
-      command.option('--sign', 'sign it in the registry; --key is then the private key of the signer, as in `kit sign`'),
+  return addSignOptions(
+    addClientKeyOption(
+      addSignatureFormatOption(
+        command.option('--sign', 'sign it in the registry; --key is then the private key of the signer, as in `kit sign`'),
+      ),
     ),
   );
 }
@@ -25,14 +35,15 @@ export function addSignAfterOptions(command: Command): Command {
 /** Signs the manifest `digest` where it was just put. */
 type SignAfter = (digest: Digest) => Promise<SignResult>;
 
-/** The kit of the command, and what signs where `--sign` asks for it: the key is read before anything moves. @throws KitError USAGE */
+/** The kit of the command, and what signs where `--sign` asks for it: a key is read before anything moves. @throws KitError USAGE */
 export async function openSignAfter(
   flags: SignAfterFlags,
   destination: Location | undefined,
   context: Pick<CliContext, 'kit' | 'env' | 'call'>,
 ): Promise<{ readonly kit: Kit; readonly signAfter?: SignAfter }> {
   if (flags.sign !== true) {
-    if (flags.clientKey !== undefined) throw new KitError('USAGE', '--client-key goes with --sign');
+    const stray = flags.clientKey !== undefined ? '--client-key' : straySignFlag(flags);
+    if (stray !== undefined) throw new KitError('USAGE', `${stray} goes with --sign`);
     return { kit: context.kit(flags) };
   }
   if (destination === undefined) throw new KitError('USAGE', '--sign needs --tag');
@@ -41,7 +52,7 @@ export async function openSignAfter(
       hint: 'sign in a registry or an image layout',
     });
   }
-  const signer = await openSigner(flags, context.env);
+  const signer = await openSigner(flags, context.env, { signal: context.call.signal });
   const kit = context.kit(networkFlags(flags));
   const { sign } = await import('../../operations/sign.ts');
   return {

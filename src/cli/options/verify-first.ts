@@ -4,19 +4,29 @@ import type { Admit } from '../../operations/admission.ts';
 import type { Kit } from '../../operations/kit.ts';
 import type { CliContext } from '../context.ts';
 import { collect } from './network.ts';
-import { addClientKeyOption, networkFlags, openVerifier, readAnnotations, type SignerFlags } from './signing.ts';
+import {
+  addClientKeyOption,
+  addVerifyOptions,
+  networkFlags,
+  openVerifier,
+  readAnnotations,
+  strayVerifyFlag,
+  type VerifyFlags,
+} from './signing.ts';
 
-export interface VerifyFirstFlags extends SignerFlags {
+export interface VerifyFirstFlags extends VerifyFlags {
   readonly verify?: boolean;
   readonly annotations?: readonly string[];
 }
 
 /** For commands that bring an artifact here: refuse it before a byte is written unless it is signed. */
 export function addVerifyFirstOptions(command: Command): Command {
-  return addClientKeyOption(
-    command
-      .option('--verify', 'only if it is signed (exit status 6 else); --key is then the public key of the signer, as in `kit verify`')
-      .option('--annotations <key=value>', 'with --verify: only signatures with this annotation count (repeatable)', collect),
+  return addVerifyOptions(
+    addClientKeyOption(
+      command
+        .option('--verify', 'only if it is signed (exit status 6 else); --key is then the public key of the signer, as in `kit verify`')
+        .option('--annotations <key=value>', 'with --verify: only signatures with this annotation count (repeatable)', collect),
+    ),
   );
 }
 
@@ -27,7 +37,7 @@ export async function openVerifyFirst(
 ): Promise<{ readonly kit: Kit; readonly admit?: Admit }> {
   const { verify, annotations, clientKey } = flags;
   if (verify !== true) {
-    const stray = clientKey !== undefined ? '--client-key' : annotations !== undefined ? '--annotations' : undefined;
+    const stray = clientKey !== undefined ? '--client-key' : annotations !== undefined ? '--annotations' : strayVerifyFlag(flags);
     if (stray !== undefined) throw new KitError('USAGE', `${stray} goes with --verify`);
     return { kit: context.kit(flags) };
   }

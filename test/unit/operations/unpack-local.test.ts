@@ -59,7 +59,16 @@ async function unpacking(
 ): Promise<UnpackJob> {
   const staging = new Staging(space.path('out'), 'fail');
   onTestFinished(async () => await staging.discard());
-  const job: UnpackJob = { staging, link: false, bytesLeft: 1e9, linked: [], ...change.job };
+  const job: UnpackJob = {
+    staging,
+    link: false,
+    bytesLeft: 1e9,
+    linked: [],
+    parts: () => 'never',
+    seen: () => {},
+    unverified: [],
+    ...change.job,
+  };
   const source = { target, reference: 'v1', name: 'm:v1', isLocal: true };
   await unpackLayer({ source, layer: { ...LAYER, ...change.layer } }, job, space.call);
   staging.commit();

@@ -30,7 +30,7 @@ export function makeKey(): { readonly signer: Signer; readonly verifier: Verifie
     verifier: made.verifier,
     signer: {
       name: 'test.key',
-      sign: async (data) => await Promise.resolve({ signature: Buffer.from(made.sign(data), 'base64'), material }),
+      sign: async (data) => await Promise.resolve({ signature: Buffer.from(made.sign(data), 'base64'), material, verifierPem: '' }),
     },
   };
 }

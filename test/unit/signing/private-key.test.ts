@@ -145,8 +145,7 @@ describe('plain PEM keys', () => {
     }
   });
 
-  test('no file, and a key service', async () => {
+  test('no file', async () => {
     await expect(openKeySigner('missing.key')).rejects.toMatchObject({ code: 'PATH_NOT_FOUND' });
-    await expect(openKeySigner('hashivault://key')).rejects.toMatchObject({ code: 'UNSUPPORTED' });
   });
 });

@@ -110,7 +110,6 @@ describe('reading the file', () => {
     ['a file below a file', (directory) => join(directory, 'big.pub', 'x'), 'PATH_NOT_FOUND'],
     ['a directory', (directory) => directory, 'PATH_UNREADABLE'],
     ['a file that is too large', (directory) => join(directory, 'big.pub'), 'CONFIG_INVALID'],
-    ['a key in a KMS', () => 'awskms:///alias/x', 'UNSUPPORTED'],
     ['a variable that is not set', () => 'env://NO_SUCH_KEY', 'CONFIG_INVALID'],
   ])('%s', async (_, pathIn, code) => {
     const directory = await scratch();

@@ -54,7 +54,7 @@ describe('in a registry', () => {
       `{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{"sha256":"${subject.digest.slice(7)}"},"annotations":{}}],` +
         '"predicateType":"https://sigstore.dev/cosign/sign/v1","predicate":{}}',
     );
-    expect(bundle.dsseEnvelope.signatures).toEqual([{ keyid: '', sig: expect.any(String) as string }]);
+    expect(bundle.dsseEnvelope.signatures).toEqual([{ sig: expect.any(String) as string }]);
   });
 
   test.each([

@@ -1,0 +1,32 @@
+import type { Annotations } from '../oci/descriptor.ts';
+import type { ImportFilter } from './import-filter.ts';
+import type { ImportedCard } from './import-kitfile.ts';
+import type { ImportTree } from './import-tree.ts';
+
+/** Where to import from, as the user says it. */
+export interface ImportLocation extends ImportFilter {
+  readonly source: string;
+  /** Branch, tag or commit, where the source has such. */
+  readonly revision?: string | undefined;
+  readonly token?: string | undefined;
+  /** What to take the source for; default: what it looks like. */
+  readonly tool?: 'hf' | 'git' | undefined;
+  /** Commits of history that git fetches. */
+  readonly depth?: number | undefined;
+}
+
+/** Something that can be imported, looked up: which files there are, and what is known of them. */
+export interface ImportSource {
+  /** `org/name`, or the name of a folder or file: for messages, and for the ModelKit. */
+  readonly name: string;
+  readonly tree: ImportTree;
+  readonly card: ImportedCard;
+  /** For the manifest: where it comes from. */
+  readonly annotations: Annotations;
+  /** The commit, where there is one. */
+  readonly revision: string | undefined;
+  /** Where a person finds it. */
+  readonly uri: string;
+  /** Takes away what was needed on this machine meanwhile. */
+  dispose?(): Promise<void>;
+}
