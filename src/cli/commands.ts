@@ -45,7 +45,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'cat', summary: 'Print one file of a ModelKit', load: () => import('./commands/cat.ts') },
   { name: 'diff', summary: 'Compare two ModelKits', load: () => import('./commands/diff.ts') },
   { name: 'sign', summary: 'Sign a ModelKit', load: () => import('./commands/sign.ts') },
-  { name: 'verify', summary: 'Prove that a ModelKit was signed with a key', load: () => import('./commands/verify.ts') },
+  { name: 'verify', summary: 'Prove by whom a ModelKit was signed', load: () => import('./commands/verify.ts') },
   { name: 'attest', summary: 'Sign a statement about a ModelKit', load: () => import('./commands/attest.ts') },
   {
     name: 'verify-attestation',
@@ -89,6 +89,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'remove', summary: 'Remove ModelKits from local storage or a registry', load: () => import('./commands/remove.ts') },
   { name: 'serve', summary: 'Serve local storage or an image layout as a registry', load: () => import('./commands/serve.ts') },
   { name: 'store', summary: 'Check, prune or describe local storage', load: () => import('./commands/store.ts') },
+  { name: 'migrate', summary: 'Take over the storage of KitOps from another folder', load: () => import('./commands/migrate.ts') },
   { name: 'login', summary: 'Log in to a registry', load: () => import('./commands/login.ts') },
   { name: 'logout', summary: 'Log out from a registry', load: () => import('./commands/logout.ts') },
   { name: 'version', summary: 'Show the version', load: () => import('./commands/version.ts') },

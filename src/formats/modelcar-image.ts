@@ -8,7 +8,7 @@ import type { Manifest } from '../oci/manifest.ts';
 import { ANNOTATION, MEDIA_TYPE } from '../oci/media-types.ts';
 import { carryKitfile } from './carried-kitfile.ts';
 import { FILEPATH } from './file-annotations.ts';
-import { MODELS, SOURCE_DIGEST } from './modelcar.ts';
+import { LAYER_PATHS, MODELS, SOURCE_DIGEST } from './modelcar.ts';
 import { modelpack } from './modelpack.ts';
 import type { AssembledArtifact, AssembleOptions, Blob, PackedLayer } from './types.ts';
 import { createdAnnotation, madeBlob, writeManifest } from './write-manifest.ts';
@@ -70,6 +70,7 @@ export function assembleModelcar(kitfile: Kitfile, layers: readonly PackedLayer[
     ...createdAnnotation(created),
     ...(base && { 'org.opencontainers.image.base.digest': base.digest, 'org.opencontainers.image.base.name': base.name }),
     [SOURCE_DIGEST]: source,
+    [LAYER_PATHS]: stringifyLikeGo(Object.fromEntries(layers.map(({ diffId, path }) => [diffId, posix.join(MODELS, path)]))),
     ...carryKitfile(kitfile, layers),
   });
   return { config, extra: [], manifest };

@@ -1,4 +1,5 @@
 import { describeDocker, parseDockerConfig } from '../formats/docker-config.ts';
+import { LAYER_PATHS, SOURCE_DIGEST } from '../formats/modelcar.ts';
 import type { ModelFacts } from '../formats/model-facts.ts';
 import { parseModelpackConfig } from '../formats/modelpack-config.ts';
 import type { ConvertFormat } from './convert-content.ts';
@@ -47,8 +48,10 @@ function leavesOf(value: JsonValue, path: string): string[] {
   return Object.entries(value).flatMap(([key, item]) => leavesOf(item, path === '' ? key : `${path}.${key}`));
 }
 
+const BASE_DIGEST = 'org.opencontainers.image.base.digest';
+const BASE_NAME = 'org.opencontainers.image.base.name';
 /** Annotations by which a format says what another says in its own way. */
-const OWN = ['ml.kitops.modelkit.kitfile', 'dev.ocikit.kitfile', ANNOTATION.created, 'dev.ocikit.source.digest'];
+const OWN = ['ml.kitops.modelkit.kitfile', 'dev.ocikit.kitfile', ANNOTATION.created, SOURCE_DIGEST, LAYER_PATHS, BASE_DIGEST, BASE_NAME];
 const OWN_OF_OMLMD = ['name', 'description', 'author', 'customProperties+json', 'uri', 'model_format_name', 'model_format_version'];
 
 /** The annotations of the manifest that belong to no format: somebody put them there. */

@@ -8,7 +8,7 @@ import { type Digest, isDigest } from '../oci/digest.ts';
 import { isReferrersTag } from '../oci/referrers-tag.ts';
 import type { Target } from '../targets/types.ts';
 import { type TagMove, timeAfter } from './history-move.ts';
-import type { RepositoryPlace, TagPlace } from './history-place.ts';
+import { keyOf, type TagPlace } from './history-place.ts';
 import type { Kit } from './kit.ts';
 
 /** Only the end of a journal is read: a tag that moves every minute has a month in it. */
@@ -89,9 +89,9 @@ function jsonOrNull(text: string): unknown {
   }
 }
 
-/** The same target, with each tag that moves noted. What only lists signatures is not. */
-export function journaled(kit: Kit, place: RepositoryPlace, call: CallOptions = {}): Target {
-  const { target } = place;
+/** The same target, with each tag that moves noted, as one of a registry or of the store. What only lists signatures is not. */
+export function journaled(kit: Kit, target: Target, where: 'registry' | 'store', call: CallOptions = {}): Target {
+  const key = keyOf(target, where);
   return {
     name: target.name,
     can: target.can,
@@ -106,12 +106,13 @@ export function journaled(kit: Kit, place: RepositoryPlace, call: CallOptions = 
         if (isKitError(error)) return undefined;
         throw error;
       });
-      await target.tag(manifest, tag, options);
       if (previous?.digest === manifest.digest) return;
-      const named = { ...place, tag };
-      const last = (await readJournal(kit, named, call)).at(-1);
-      const move = { kind: 'move', digest: manifest.digest, previous: previous?.digest, when: timeAfter(last) } as const;
-      await noteMove(kit, named, { ...move, by: undefined, from: undefined }, call);
+      await target.tag(manifest, tag, options);
+      // a tag that is new has no past
+      if (previous === undefined) return;
+      const last = (await readJournal(kit, { key, tag }, call)).at(-1);
+      const move = { kind: 'move', digest: manifest.digest, previous: previous.digest, when: timeAfter(last) } as const;
+      await noteMove(kit, { key, tag }, { ...move, by: undefined, from: undefined }, call);
     },
   };
 }

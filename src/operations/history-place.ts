@@ -20,6 +20,11 @@ export interface RepositoryPlace {
   readonly at: (digest: Digest) => Location;
 }
 
+/** The key of a repository in a registry or in local storage. */
+export function keyOf({ name }: Pick<Target, 'name'>, where: 'registry' | 'store'): string {
+  return `${where} ${name}`;
+}
+
 /** A tag there. */
 export interface TagPlace extends RepositoryPlace {
   readonly tag: string;
@@ -50,7 +55,7 @@ export async function openRepository(kit: Kit, location: Location, local: boolea
       const isLocal = local || reference.registry === undefined;
       const target = isLocal ? (await kit.store()).repository(repositoryName(reference)) : await openRemote(kit, reference);
       const at = (digest: Digest): Location => ({ type: 'reference', reference: { ...reference, tags: [], digest } });
-      return { target, repository: target.name, key: `${isLocal ? 'store' : 'registry'} ${target.name}`, isLocal, at };
+      return { target, repository: target.name, key: keyOf(target, isLocal ? 'store' : 'registry'), isLocal, at };
     }
   }
 }

@@ -16,7 +16,7 @@ export function versionOf(tag: string): semver.SemVer | undefined {
   return semver.parse(`${major}.${minor}${patch.replace('_', '+')}`) ?? undefined;
 }
 
-/** Newest first; versions that are equal but for their build by tag. */
+/** Newest first; those that are equal by build, then by tag. */
 export function compareVersions(a: { tag: string; version: semver.SemVer }, b: { tag: string; version: semver.SemVer }): number {
   return semver.rcompare(a.version, b.version) || semver.compareBuild(b.version, a.version) || (a.tag < b.tag ? -1 : 1);
 }

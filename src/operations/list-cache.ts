@@ -89,9 +89,12 @@ function parseRows(text: string): Map<string, Row> {
   }
 }
 
+function isText(value: unknown): boolean {
+  return value === undefined || typeof value === 'string';
+}
+
 /** Written by another version, or by hand: then it does not count. A file that is not there has the stamp ''. */
 function isRow({ config, stamps, isModel, summary: shown }: Row): boolean {
-  const isText = (value: unknown): boolean => value === undefined || typeof value === 'string';
   return (
     isDigest(config) &&
     stamps.every((stamp) => typeof stamp === 'string' && stamp !== '') &&

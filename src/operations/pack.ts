@@ -19,6 +19,7 @@ import { warnOfLimits } from '../targets/registry-limits.ts';
 import { runAll } from '../targets/run-all.ts';
 import type { Target } from '../targets/types.ts';
 import { baseReference, layerPaths, resolveChain } from './base-modelkit.ts';
+import { journaled } from './history-journal.ts';
 import type { Kit } from './kit.ts';
 import { rememberKitfile } from './kitfile-record.ts';
 import { layerCacheIn } from './layer-cache.ts';
@@ -85,7 +86,8 @@ export async function pack(kit: Kit, args: PackArguments, call: CallOptions = {}
   requireManifestSize(format.assemble(kitfile, plans.map(notPackedYet), { created: args.created }).manifest, plans.length);
 
   await using destination = await openDestination(kit, location, args.push === true ? 'remote' : 'local');
-  const { target } = destination;
+  const isNamed = args.destination?.type === 'reference';
+  const target = isNamed ? journaled(kit, destination.target, args.push === true ? 'registry' : 'store', call) : destination.target;
   await using _lease = await target.can.lease?.(call);
   const record = layerCacheIn(kit.home);
   const lookup = args.cache === false ? undefined : record;

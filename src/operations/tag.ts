@@ -2,6 +2,7 @@ import type { CallOptions } from '../events.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { Reference } from '../oci/reference.ts';
 import { copy } from '../targets/copy.ts';
+import { journaled } from './history-journal.ts';
 import type { Kit } from './kit.ts';
 import { openDestination, openSource, withDefaultTag } from './open-location.ts';
 
@@ -15,6 +16,6 @@ export interface TagResult {
 export async function tag(kit: Kit, source: Reference, destination: Reference, call: CallOptions = {}): Promise<TagResult> {
   const from = await openSource(kit, { type: 'reference', reference: source }, 'local', call);
   await using to = await openDestination(kit, withDefaultTag({ type: 'reference', reference: destination }), 'local');
-  const { digest } = await copy(from.target, from.reference, to.target, to.tags, call);
+  const { digest } = await copy(from.target, from.reference, journaled(kit, to.target, 'store', call), to.tags, call);
   return { source: from.name, destination: to.name, digest };
 }

@@ -5,6 +5,7 @@ import { formatLocation, type Location } from '../oci/reference.ts';
 import { copy } from '../targets/copy.ts';
 import { type Admit, admitChain, admitted } from './admission.ts';
 import { baseReference, resolveChain } from './base-modelkit.ts';
+import { journaled } from './history-journal.ts';
 import type { Kit } from './kit.ts';
 import { loadArtifact } from './load-artifact.ts';
 import { MountCandidates } from './mount-candidates.ts';
@@ -40,7 +41,8 @@ export async function push(kit: Kit, { source, destination }: PushArguments, cal
     const from = await openSource(kit, one, 'local', call);
     const candidates = mountCandidates(kit, destination ?? one);
     const options = { ...call, concurrency: kit.concurrency, action: 'push', mountFrom: candidates?.of } as const;
-    const { digest } = await copy(from.target, from.reference, to.target, to.tags, options).catch((error: unknown) => {
+    const target = to.registry === undefined ? to.target : journaled(kit, to.target, 'registry', call);
+    const { digest } = await copy(from.target, from.reference, target, to.tags, options).catch((error: unknown) => {
       throw withRepairHint(error, from.name);
     });
     await to.close();

@@ -51,10 +51,13 @@ export function register(command: Command, context: OpenContext): void {
 const EXAMPLES = `
 What is signed is the digest of the manifest, never a tag. A name with a registry is looked up and signed there, a name without
 one in local storage. Signing again adds a signature. The password of the key is taken from $KIT_KEY_PASSWORD or $COSIGN_PASSWORD,
-else asked for. The signatures are cosign's: \`cosign verify\` and \`kit verify\` both read them.
+else asked for. Without a key you sign as whom you are: by the identity of the CI job, or by logging in; with sigstore's public services
+it is then in a log that everybody can read. The signatures are cosign's: \`cosign verify\` and \`kit verify\` both read them.
 
 Examples:
   kit sign ghcr.io/team/mymodel:v1 --key cosign.key
+  kit sign ghcr.io/team/mymodel:v1
+  kit sign ghcr.io/team/mymodel:v1 --key hashivault://release
   kit sign ghcr.io/team/mymodel@sha256:... --key cosign.key -a stage=production
   kit sign oci:layout:v1 --key cosign.key --signature-format bundle
   kit sign ghcr.io/team/mymodel:v1 --key cosign.key --no-upload --bundle mymodel.sigstore.json

@@ -51,10 +51,11 @@ export function register(command: Command, context: OpenContext): void {
 const EXAMPLES = `
 Accepted are signatures of kit and cosign (sigstore bundles and the older sha256-*.sig tags) over the digest of the manifest.
 An attestation is never taken for a signature. Transparency logs are not consulted when only a key is given.
-Exit status 6: no signature is accepted.
+Without a key, an identity and its issuer are needed. Exit status 6: no signature is accepted.
 
 Examples:
   kit verify ghcr.io/team/mymodel:v1 --key cosign.pub
+  kit verify ghcr.io/team/mymodel:v1 --certificate-identity dev@example.com --certificate-oidc-issuer https://accounts.google.com
   kit verify --remote ghcr.io/team/mymodel:v1 --key cosign.pub -a stage=production
   kit verify oci:layout:v1 --key cosign.pub --format json
   kit verify ghcr.io/team/mymodel:v1 --key cosign.pub --bundle mymodel.sigstore.json

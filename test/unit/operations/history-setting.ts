@@ -66,8 +66,9 @@ export interface ReleaseSetting {
 }
 
 export async function releaseSetting(options: RegistryOptions = {}): Promise<ReleaseSetting> {
-  const { home, path } = workspace();
-  const kit = createKit({ home, env: { HOME: path('nobody') }, network: { plainHttp: true, sleep: () => Promise.resolve() } });
+  const space = workspace();
+  const { home } = space;
+  const kit = createKit({ home, env: { HOME: space.path('nobody') }, network: { plainHttp: true, sleep: () => Promise.resolve() } });
   const registry = await startRegistry(options);
   onTestFinished(async () => {
     await kit.close();

@@ -24,14 +24,14 @@ test.each([
 });
 
 test('newest first, as numbers; a release after its candidates', () => {
-  const tags = ['1.9.0', '1.10.0', '1.10.0-rc.2', '1.10.0-rc.10', '0.9', '1.10.0_b2', '1.10.0_b10'];
+  const tags = ['1.9.0', '1.10.0', '1.10.0-rc.2', '1.10.0-rc.10', '0.9', '1.10.0_2', '1.10.0_10'];
   const versions = tags.flatMap((tag) => {
     const version = versionOf(tag);
     return version === undefined ? [] : [{ tag, version }];
   });
   expect(versions.toSorted(compareVersions).map(({ tag }) => tag)).toEqual([
-    '1.10.0_b10',
-    '1.10.0_b2',
+    '1.10.0_10',
+    '1.10.0_2',
     '1.10.0',
     '1.10.0-rc.10',
     '1.10.0-rc.2',

@@ -11,6 +11,8 @@ async function show(setting: ReleaseSetting, tag = '', more: Partial<HistoryArgu
   return await history(setting.kit, { location: parseLocation(`${setting.name}${tag}`), ...more }, setting.call);
 }
 
+const created = (time: string) => ({ annotations: { 'org.opencontainers.image.created': time } });
+
 const tagsOf = ({ entries }: HistoryResult) => entries.map(({ tags }) => tags.join(' '));
 
 describe('of a repository', () => {
@@ -47,7 +49,7 @@ describe('of a repository', () => {
     await show(setting);
     const blobs = registry.requests.filter(({ path }) => path.includes('/blobs/'));
     expect(blobs).toHaveLength(3);
-    const layers = [...Object.values(releases).map(({ layer }) => layer.digest)];
+    const layers = Object.values(releases).map(({ layer }) => layer.digest);
     expect(registry.requests.filter(({ path }) => layers.some((layer) => path.endsWith(layer)))).toEqual([]);
     expect(registry.requests.filter(({ method, path }) => method === 'GET' && path.includes('/manifests/'))).toHaveLength(3);
     expect(registry.requests.filter(({ path }) => path.includes('/referrers/'))).toHaveLength(3);
@@ -64,7 +66,6 @@ describe('of a repository', () => {
   test('by creation: of the annotation, else of the config; what has none is last', async () => {
     const setting = await releaseSetting();
     const { target } = setting;
-    const created = (time: string) => ({ annotations: { 'org.opencontainers.image.created': time } });
     await target.tag((await pushRelease(target, 'x', created('2026-01-02T00:00:00+02:00'))).manifest, 'x');
     await target.tag((await pushRelease(target, 'y', created('2026-01-01T23:00:00Z'))).manifest, 'y');
     await target.tag((await pushRelease(target, 'z', created('a while ago'))).manifest, 'z');
@@ -127,13 +128,14 @@ describe('of a repository', () => {
   });
 
   test('of a layout, and of local storage', async () => {
-    const { kit, path } = workspace();
-    const layout = await openLayout(path('layout'), { create: true });
+    const space = workspace();
+    const { kit } = space;
+    const layout = await openLayout(space.path('layout'), { create: true });
     const store = (await kit.store()).repository('m');
     for (const target of [layout, store]) {
       for (const version of ['1.0.0', '1.1.0']) await target.tag((await pushRelease(target, version)).manifest, version);
     }
-    expect(tagsOf(await history(kit, { location: parseLocation(`oci:${path('layout')}`) }))).toEqual(['1.1.0', '1.0.0']);
+    expect(tagsOf(await history(kit, { location: parseLocation(`oci:${space.path('layout')}`) }))).toEqual(['1.1.0', '1.0.0']);
     expect(tagsOf(await history(kit, { location: parseLocation('m') }))).toEqual(['1.1.0', '1.0.0']);
   });
 });

@@ -124,13 +124,12 @@ describe('promote', () => {
   test('a tag that is moved meanwhile stays where somebody else put it', async () => {
     const setting = await promoted('1.0.0');
     const { registry, releases, promote: move, at } = setting;
-    const admit = (): Promise<void> => Promise.resolve();
     const tags = registry.storage.find('team/model')?.tags;
     // when the record arrives
     registry.behaviour.onRequest = () => {
       if (registry.requests.at(-1)?.method === 'PUT') tags?.set('prod', releases['1.2.0'].manifest.digest);
     };
-    await expect(move('1.1.0', 'prod', { admit })).rejects.toMatchObject({ code: 'TAG_MOVED' });
+    await expect(move('1.1.0', 'prod')).rejects.toMatchObject({ code: 'TAG_MOVED' });
     expect(at('prod')).toBe(releases['1.2.0'].manifest.digest);
   });
 });
@@ -318,7 +317,7 @@ describe('what this machine noted', () => {
   test('moves by whatever way lead back; a torn line does not', async () => {
     const { kit, name, target, releases, rollback: back, call, home, warnings } = await releaseSetting();
     const place = await openTag(kit, parseLocation(`${name}:prod`), { local: false, verb: 'push' });
-    const noting = journaled(kit, place, call);
+    const noting = journaled(kit, place.target, 'registry', call);
     await noting.tag(releases['1.0.0'].manifest, 'prod');
     await noting.tag(releases['1.1.0'].manifest, 'prod');
     await noting.tag(releases['1.1.0'].manifest, 'prod');
@@ -327,8 +326,8 @@ describe('what this machine noted', () => {
     const [file = '', ...others] = readdirSync(join(home, 'history'));
     expect(others).toEqual([]);
     expect(await readJournal(kit, place, call)).toMatchObject([
-      { kind: 'move', digest: releases['1.0.0'].manifest.digest, previous: undefined, evidence: 'journal' },
-      { kind: 'move', digest: releases['1.1.0'].manifest.digest, previous: releases['1.0.0'].manifest.digest },
+      // a tag that is new has no past
+      { kind: 'move', digest: releases['1.1.0'].manifest.digest, previous: releases['1.0.0'].manifest.digest, evidence: 'journal' },
     ]);
     const path = join(home, 'history', file);
     writeFileSync(path, `${readFileSync(path, 'utf8')}{"place":"torn`);
@@ -344,7 +343,7 @@ describe('what this machine noted', () => {
 
   test('the rest of a target is as it was', async () => {
     const { kit, name, target } = await releaseSetting();
-    const noting = journaled(kit, await openTag(kit, parseLocation(`${name}:prod`), { local: false, verb: 'push' }));
+    const noting = journaled(kit, (await openTag(kit, parseLocation(`${name}:prod`), { local: false, verb: 'push' })).target, 'store');
     const bytes = Buffer.from('blob');
     const blob = descriptorOf('text/plain', bytes);
     expect(await noting.has(blob)).toBe(false);

@@ -183,17 +183,18 @@ describe('what is wrong with it', () => {
 
 const HOSTILE = '</title><script>alert("1")</script>&\u202e\u001b[31m';
 
+const node = (more: Partial<LineageNode>): LineageNode => ({
+  relation: 'dataset',
+  name: HOSTILE,
+  digest: undefined,
+  description: HOSTILE,
+  size: 5,
+  problem: HOSTILE,
+  children: [],
+  ...more,
+});
+
 describe('pictures', () => {
-  const node = (more: Partial<LineageNode>): LineageNode => ({
-    relation: 'dataset',
-    name: HOSTILE,
-    digest: undefined,
-    description: HOSTILE,
-    size: 5,
-    problem: HOSTILE,
-    children: [],
-    ...more,
-  });
   const root = node({ relation: 'root', children: [node({ children: [node({})] }), node({ relation: 'signature', name: undefined })] });
 
   test('text of an artifact is one harmless line each', () => {

@@ -102,7 +102,7 @@ describe('download', () => {
     const attestations = await download(kit, { location, what: 'attestation', type: 'slsaprovenance1' });
     expect(attestations.found.map(({ content, type }) => [Object.keys(JSON.parse(content) as object)[0], type])).toEqual([
       ['mediaType', TYPE],
-      ['payloadType', TYPE],
+      ['payload', TYPE],
     ]);
     expect(attestations.found[0]?.content).toBe(made.bundle);
     await expect(download(kit, { location, what: 'attestation', type: 'vuln' })).rejects.toMatchObject({ code: 'REFERENCE_NOT_FOUND' });

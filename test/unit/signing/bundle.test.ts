@@ -134,7 +134,10 @@ describe('not accepted', () => {
     ],
     [
       'a certificate chain',
-      bundle(signer, signed, (made) => ({ ...made, verificationMaterial: { x509CertificateChain: {} } })),
+      bundle(signer, signed, (made) => ({
+        ...made,
+        verificationMaterial: { x509CertificateChain: { certificates: [{ rawBytes: 'AAAA' }] } },
+      })),
       /with a certificate/,
     ],
     ['no word about the key', bundle(signer, signed, (made) => ({ ...made, verificationMaterial: {} })), /does not say/],

@@ -34,13 +34,12 @@ async function startVault(
       .then((body) => {
         const path = request.url ?? '';
         requests.push({ path, token: request.headers['x-vault-token'], namespace: request.headers['x-vault-namespace'], body });
-        const reply = (value: unknown, status = 200): void => answerJson(response, value, status);
         const answer = answers[path.split('/')[3] ?? ''];
-        if (answer !== undefined) reply(answer);
-        else if (request.headers['x-vault-token'] !== 's.secret') reply({ errors: ['permission denied'] }, 403);
+        if (answer !== undefined) answerJson(response, answer);
+        else if (request.headers['x-vault-token'] !== 's.secret') answerJson(response, { errors: ['permission denied'] }, 403);
         else if (path.includes('/keys/'))
-          reply({ data: { type, latest_version: 2, keys: { 1: { public_key: 'old' }, 2: { public_key: pem } } } });
-        else reply({ data: { signature: `vault:v2:${signDigest(pair.privateKey, body as { input: string })}` } });
+          answerJson(response, { data: { type, latest_version: 2, keys: { 1: { public_key: 'old' }, 2: { public_key: pem } } } });
+        else answerJson(response, { data: { signature: `vault:v2:${signDigest(pair.privateKey, body as { input: string })}` } });
       });
   });
   server.listen(0, '127.0.0.1');
@@ -53,7 +52,7 @@ async function startVault(
   return { env: { VAULT_ADDR: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, VAULT_TOKEN: 's.secret' }, requests };
 }
 
-function answerJson(response: ServerResponse, value: unknown, status: number): void {
+function answerJson(response: ServerResponse, value: unknown, status = 200): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
 }
 
