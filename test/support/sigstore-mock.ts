@@ -55,6 +55,8 @@ export async function startSigstoreMock(directory: string, { issued, logged, has
   const ca = await initializeCA(pair(), hasCtLog ? ctLog : undefined, issued);
   const log = await initializeTLog(url, pair(), logged);
   const tsa = await initializeTSA(pair(), issued);
+  // @sigstore/core reads a fraction of a second only with three digits, and DER has no zeros at its end
+  if (issued === undefined) Object.assign(tsa, { getCurrentTime: () => new Date(Math.floor(Date.now() / 1000) * 1000) });
   const logInstance = (publicKey: Buffer) => ({
     baseUrl: url,
     hashAlgorithm: 'SHA2_256',

@@ -3,8 +3,8 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { openContext, walkLayer } from '../../../src/blobs/walk.ts';
-import { SourceIgnore } from '../../../src/operations/gitops-ignore.ts';
+import { openContext, walkLayer } from '../../src/blobs/walk.ts';
+import { SourceIgnore } from '../../src/operations/gitops-ignore.ts';
 
 const hasGit = spawnSync('git', ['--version']).status === 0;
 

@@ -1,11 +1,11 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { parseLocation } from '../../../src/oci/reference.ts';
-import { importModel, type ImportArguments, type ImportResult } from '../../../src/operations/import.ts';
-import { unpack } from '../../../src/operations/unpack.ts';
-import { commitFiles, git, type GitServer, hasGit, lfsPointer, serveGit } from '../../support/git-server.ts';
-import { sha256 } from '../../support/hub-server.ts';
-import { type Workspace, workspace } from '../operations/sandbox.ts';
+import { parseLocation } from '../../src/oci/reference.ts';
+import { importModel, type ImportArguments, type ImportResult } from '../../src/operations/import.ts';
+import { unpack } from '../../src/operations/unpack.ts';
+import { commitFiles, git, type GitServer, hasGit, lfsPointer, serveGit } from '../support/git-server.ts';
+import { sha256 } from '../support/hub-server.ts';
+import { type Workspace, workspace } from '../unit/operations/sandbox.ts';
 
 const WEIGHTS = Buffer.alloc(200_000, 9);
 const FILES = {

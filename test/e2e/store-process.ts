@@ -1,7 +1,7 @@
-import { bytesSource } from '../../../src/blobs/source.ts';
-import { describe } from '../../../src/oci/descriptor.ts';
-import { openStore } from '../../../src/targets/store.ts';
-import { pushSample } from './sample.ts';
+import { bytesSource } from '../../src/blobs/source.ts';
+import { describe } from '../../src/oci/descriptor.ts';
+import { openStore } from '../../src/targets/store.ts';
+import { pushSample } from '../unit/targets/sample.ts';
 
 // Child of store-processes.test.ts. `write HOME NAME N` packs N artifacts; `lease HOME` starts one and never ends.
 const [mode = '', home = '', name = '', count = '0'] = process.argv.slice(2);

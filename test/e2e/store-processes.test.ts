@@ -4,10 +4,10 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { describe } from '../../../src/oci/descriptor.ts';
-import { digestOf } from '../../../src/oci/digest.ts';
-import { openStore } from '../../../src/targets/store.ts';
-import { pushSample } from './sample.ts';
+import { describe } from '../../src/oci/descriptor.ts';
+import { digestOf } from '../../src/oci/digest.ts';
+import { openStore } from '../../src/targets/store.ts';
+import { pushSample } from '../unit/targets/sample.ts';
 
 const script = new URL('store-process.ts', import.meta.url);
 let home: string;
