@@ -7,12 +7,25 @@ export { printKitfile } from './kitfile/print.ts';
 export { formatLocation, formatReference, type Location, parseLocation, parseReference, type Reference } from './oci/reference.ts';
 export { type ConvertFormat } from './operations/convert-content.ts';
 export { type ModelcarArguments } from './operations/convert-modelcar.ts';
+export { catalogSync, type CatalogSyncArguments, type CatalogSyncResult } from './operations/catalog-sync.ts';
 export { type Converted, convert, type ConvertArguments, type ConvertedLayer } from './operations/convert.ts';
 export { type Copied, copy, type CopyArguments } from './operations/copy.ts';
 export type { Admit } from './operations/admission.ts';
 export { admitSigned } from './operations/admit-signed.ts';
 export { attest, type AttestArguments, type AttestResult } from './operations/attest.ts';
 export type { Attached, SignatureFormat } from './operations/attach-signed.ts';
+export { audit, type AuditArguments } from './operations/audit.ts';
+export type {
+  AuditedArtifact,
+  AuditEvent,
+  AuditEvidence,
+  AuditLayer,
+  AuditMaterial,
+  AuditReport,
+  MissingFact,
+  Trust,
+} from './operations/audit-report.ts';
+export { type CacheInfo, cacheInfo, clearCache } from './operations/cache.ts';
 export { cat, type CatArguments, type CatResult } from './operations/cat.ts';
 export { type ComparedArtifact, diff, type DiffArguments, type DiffResult, type DiffSide } from './operations/diff.ts';
 export type { FilesDiff } from './operations/diff-files.ts';
@@ -37,6 +50,19 @@ export { initRemote, type InitRemoteArguments } from './operations/init-remote.t
 export { info, type InfoResult, inspect, type InspectResult } from './operations/inspect.ts';
 export { createKit, type Kit, type KitOptions } from './operations/kit.ts';
 export type { ListEntry } from './operations/list-entry.ts';
+export { type IndexInfo, indexInfo, inspectIndex, type ListedIndex, listIndexes } from './operations/model-index.ts';
+export {
+  addToIndex,
+  type AddToIndexArguments,
+  createIndex,
+  type DeletedIndex,
+  deleteIndex,
+  deleteIndexes,
+  type EditedIndex,
+  removeFromIndex,
+} from './operations/model-index-edit.ts';
+export { pullIndex, pullVariant } from './operations/model-index-pull.ts';
+export { pushIndex } from './operations/model-index-push.ts';
 export { listLocal } from './operations/list-local.ts';
 export { listLocation } from './operations/list-location.ts';
 export type { LayerFile } from './operations/layer-files.ts';
@@ -44,9 +70,23 @@ export { load, type LoadArguments, type Loaded } from './operations/load.ts';
 export { login, type LoginArguments, logout } from './operations/login.ts';
 export { type Migrated, migrate, type MigrateArguments } from './operations/migrate.ts';
 export { pack, type PackArguments, type PackResult } from './operations/pack.ts';
+export { attachProvenance, type ProvenanceArguments, type ProvenanceResult } from './operations/provenance.ts';
+export type { PolicyFile } from './operations/admit-policies.ts';
+export { admitPolicies } from './operations/admit-policies.ts';
+export {
+  checkPolicy,
+  type CheckPolicyArguments,
+  policyInput,
+  type PolicyReport,
+  type PolicyResult,
+  requirePolicies,
+} from './operations/policy.ts';
+export { judgeFiles } from './operations/policy-documents.ts';
+export { type PolicyCase, testPolicies } from './operations/policy-test.ts';
 export { promote, type PromoteArguments, type PromoteResult } from './operations/promote.ts';
 export { findKitfile, type KitfileText } from './operations/read-kitfile.ts';
 export { remove, removeAll, removeRemote, type RemoveResult } from './operations/remove.ts';
+export { query, type QueryArguments, type QueryLook, type QueryResult } from './operations/query.ts';
 export { rollback, type RollbackArguments, type RollbackResult } from './operations/rollback.ts';
 export { save, type SaveArguments, type Saved } from './operations/save.ts';
 export { serve, type ServeArguments, type Serving } from './operations/serve.ts';
@@ -80,6 +120,8 @@ export {
 } from './operations/oms-verify.ts';
 export { sbom, type SbomArguments, type SbomFormat, type SbomResult } from './operations/sbom.ts';
 export { unpack, type UnpackArguments, type UnpackResult } from './operations/unpack.ts';
+export { admitChosen, type ChosenVariant, chooseVariant } from './operations/variant.ts';
+export { parseAnnotationEdits, parseLabelEdits } from './operations/variant-labels.ts';
 export {
   describeRefusal,
   describeSignature,

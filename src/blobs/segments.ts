@@ -5,6 +5,7 @@ import { KitError } from '../errors.ts';
 import { type FileStamp, sameStamp, stampOf } from './file-stamp.ts';
 import { asPathError } from './path-error.ts';
 import { readAhead } from './read-ahead.ts';
+import { readFully } from './read-fully.ts';
 import { reflink } from './reflink.ts';
 import type { BlobSource, ByteRange } from './source.ts';
 
@@ -160,37 +161,28 @@ async function* readLarge(
   filler: ChunkFiller,
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const file = await open(segment.path, READ).catch((error: unknown) => refuse(error, segment));
+  const handle = await open(segment.path, READ).catch((error: unknown) => refuse(error, segment));
+  const file = { handle, failed: (error: unknown) => reading(error, segment), cutOff: () => changed(segment) };
   const end = segment.offset + skip + length;
-  const readInto = async (chunk: Uint8Array, position: number): Promise<void> => {
-    for (let done = 0; done < chunk.byteLength;) {
-      signal?.throwIfAborted();
-      const { bytesRead } = await file
-        .read(chunk, done, chunk.byteLength - done, position + done)
-        .catch((error: unknown) => refuse(error, segment));
-      if (bytesRead === 0) throw changed(segment);
-      done += bytesRead;
-    }
-  };
   try {
-    checkStamp(await file.stat({ bigint: true }), segment);
+    checkStamp(await handle.stat({ bigint: true }), segment);
     for (let position = segment.offset + skip; position < end;) {
       if (filler.isEmpty && end - position >= CHUNK_BYTES) {
         const whole = Math.floor((end - position) / CHUNK_BYTES);
         filler.pass(whole * CHUNK_BYTES);
-        yield* readAhead({ start: position, end: position + whole * CHUNK_BYTES }, readInto);
+        yield* readAhead(file, { start: position, end: position + whole * CHUNK_BYTES }, signal);
         position += whole * CHUNK_BYTES;
         continue;
       }
       const part = filler.chunk.subarray(filler.filled, filler.filled + end - position);
-      await readInto(part, position);
+      await readFully(file, part, position, signal);
       position += part.byteLength;
       filler.filled += part.byteLength;
       if (filler.isFull) yield filler.take();
     }
-    checkStamp(await file.stat({ bigint: true }), segment);
+    checkStamp(await handle.stat({ bigint: true }), segment);
   } finally {
-    await file.close();
+    await handle.close();
   }
 }
 
@@ -217,10 +209,14 @@ function naming<T>(segment: FileSegment, work: () => T): T {
   }
 }
 
-// the file was there when it was looked at, and it was a file
 function refuse(error: unknown, segment: FileSegment): never {
+  throw reading(error, segment);
+}
+
+// the file was there when it was looked at, and it was a file
+function reading(error: unknown, segment: FileSegment): Error {
   const gone = ['ENOENT', 'ENOTDIR', 'EISDIR', 'ENXIO', 'EAGAIN', 'ESPIPE'].includes((error as NodeJS.ErrnoException).code ?? '');
-  throw gone ? changed(segment, error) : asPathError(error, segment.path);
+  return gone ? changed(segment, error) : asPathError(error, segment.path);
 }
 
 function checkStamp(stats: BigIntStats, segment: FileSegment): void {

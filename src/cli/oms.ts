@@ -14,9 +14,9 @@ import type { Signatory, Verifier } from '../signing/verifier.ts';
 import type { CliContext } from './context.ts';
 import { printMessage } from './render/text.ts';
 import type { FormatFlag } from './options/format.ts';
-import { networkFlags, openSigner, openVerifier, type SignerFlags } from './options/signing.ts';
+import { type CertificateFlags, networkFlags, openSigner, openVerifier, type SignerFlags, strayVerifyFlag } from './options/signing.ts';
 
-interface SignFlags extends FormatFlag, SignerFlags {
+interface SignFlags extends FormatFlag, SignerFlags, CertificateFlags {
   readonly annotations?: readonly string[];
   readonly recursive?: boolean;
   readonly signContainerIdentity?: string;
@@ -33,6 +33,7 @@ export async function signWithOms(reference: string, flags: SignFlags, context: 
   refuse('--recursive', recursive === true);
   refuse('--sign-container-identity', signContainerIdentity !== undefined);
   refuse('--signature-format legacy', signatureFormat === 'legacy');
+  requireKeyOfCertificate(flags);
   const signer = await openSigner(flags, context.env, { ownHash: true });
   const kit = context.kit(networkFlags(flags));
   if (isDirectory(reference)) {
@@ -49,11 +50,19 @@ export async function signWithOms(reference: string, flags: SignFlags, context: 
   context.result(format, result, [`Signed ${files(result.fileCount)} of ${result.digest}${place}`]);
 }
 
+/** @throws KitError USAGE */
+function requireKeyOfCertificate({ key, certificate, certificateChain }: SignFlags): void {
+  if (certificate === undefined && certificateChain !== undefined)
+    throw new KitError('USAGE', '--certificate-chain goes with --certificate');
+  if (certificate !== undefined && key === undefined)
+    throw new KitError('USAGE', '--certificate needs --key', { hint: 'give the private key that the certificate was issued for' });
+}
+
 function refuse(flag: string, isGiven: boolean): void {
   if (isGiven) throw new KitError('USAGE', `${flag} does not go with --oms: a model signature has no place for it`);
 }
 
-interface VerifyFlags extends FormatFlag, SignerFlags {
+interface VerifyFlags extends FormatFlag, SignerFlags, CertificateFlags {
   readonly annotations?: readonly string[];
   readonly bundle?: string;
   readonly remote?: boolean;
@@ -64,7 +73,7 @@ interface VerifyFlags extends FormatFlag, SignerFlags {
 export async function verifyWithOms(reference: string, flags: VerifyFlags, context: CliContext): Promise<void> {
   const { annotations, bundle, remote, ignoreUnsignedFiles: ignoreUnsigned = false, format } = flags;
   refuse('--annotations', annotations !== undefined);
-  const verifier = await openVerifier(flags, context.env);
+  const verifier = await openModelVerifier(flags, context.env);
   const kit = context.kit(networkFlags(flags));
   if (isDirectory(reference)) {
     const args = { directory: reference, verifier, ignoreUnsigned, ...(bundle !== undefined && { file: bundle }) };
@@ -90,8 +99,22 @@ export async function verifyWithOms(reference: string, flags: VerifyFlags, conte
   for (const signature of result.signatures) if (!signature.accepted) printMessage(describeModelRefusal(signature));
 }
 
+/** @throws KitError USAGE */
+async function openModelVerifier(flags: VerifyFlags, env: NodeJS.ProcessEnv): Promise<Verifier> {
+  const { key, certificateChain } = flags;
+  if (certificateChain === undefined) return await openVerifier(flags, env);
+  const other = key === undefined ? strayVerifyFlag(flags) : '--key';
+  if (other !== undefined) throw new KitError('USAGE', `--certificate-chain and ${other} contradict each other`);
+  const { openCertificateVerifier } = await import('../signing/certificate-verifier.ts');
+  return await openCertificateVerifier(certificateChain);
+}
+
 function nameSigner(signer: Signatory): string {
-  return 'name' in signer ? `key ${signer.name}` : `identity ${signer.identity}`;
+  if (signer.type === 'key') return `key ${signer.name}`;
+  const { identity, issuer, claims } = signer;
+  // of an authority of one's own: nothing proves when it was used
+  const until = claims['validTo'] === undefined ? '' : `, certificate valid until ${claims['validTo']}`;
+  return `identity ${identity} (${issuer})${until}`;
 }
 
 function files(count: number): string {

@@ -9,6 +9,8 @@ const IMAGE_LAYER = /^application\/vnd\.(?:oci\.image\.layer\.v1\.tar|docker\.im
 const UNPACK = 'io.deis.oras.content.unpack';
 /** Without being told a type, oras gives any file that of an uncompressed layer; its title says what it is. */
 const UNTYPED = 'application/vnd.oci.image.layer.v1.tar';
+/** Content of Flux, charts of Helm: without a name an archive is its files. */
+const ARCHIVE = /\.tar(?:\+(gzip|zstd))?$/;
 const ARCHIVE_NAME = /\.(?:tar|tgz|tzst)(?:\.\w+)?$/i;
 const IMAGE_CONFIGS: ReadonlySet<string> = new Set([MEDIA_TYPE.imageConfig, MEDIA_TYPE.dockerImageConfig]);
 
@@ -26,7 +28,8 @@ function toLayer(descriptor: Descriptor, isImage: boolean): ArtifactLayer | unde
   const annotated = annotatedPath(descriptor);
   const common = { role: 'file', name: undefined, descriptor, diffId: undefined, mode: annotatedMode(descriptor) } as const;
   const isFile = !isImage && descriptor.mediaType === UNTYPED && annotated !== undefined && !ARCHIVE_NAME.test(annotated);
-  const image = isFile ? null : IMAGE_LAYER.exec(descriptor.mediaType);
+  const unnamed = annotated === undefined ? ARCHIVE.exec(descriptor.mediaType) : null;
+  const image = isFile ? null : (IMAGE_LAYER.exec(descriptor.mediaType) ?? unnamed);
   if (image || descriptor.annotations?.[UNPACK] === 'true') {
     const compression = image ? ((image[1] ?? 'none') as Compression) : 'gzip';
     return { ...common, path: annotated ?? descriptor.digest, encoding: 'tar', compression, target: '' };

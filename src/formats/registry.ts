@@ -20,13 +20,17 @@ export function formatOf(manifest: Manifest): Format {
   return FORMATS.find((format) => format.detect(manifest)) ?? generic;
 }
 
-const MODEL_TYPES = /^application\/vnd\.(?:kitops\.modelkit|(?:cncf|cnai)\.model)\.manifest\.v1\+json$/;
+const MODEL_TYPES: readonly (readonly [RegExp, PackFormatName])[] = [
+  [/^application\/vnd\.kitops\.modelkit\.manifest\.v1\+json$/, 'modelkit'],
+  [/^application\/vnd\.(?:cncf|cnai)\.model\.manifest\.v1\+json$/, 'modelpack'],
+];
 /** How olot marks the ModelPack beside the images of an index: the descriptor has no artifactType. */
 const MANIFEST_KIND = 'io.opendatahub.modelcar.manifest.type';
 
-/** True when an index says of one of its manifests that it is a model. */
-export function isModelDescriptor({ artifactType, annotations }: Descriptor): boolean {
-  return MODEL_TYPES.test(artifactType ?? '') || annotations?.[MANIFEST_KIND] === 'modelpack';
+/** The kind of model that an index says one of its manifests is; undefined when it says nothing of the sort. */
+export function modelTypeOf({ artifactType = '', annotations }: Descriptor): PackFormatName | undefined {
+  const known = MODEL_TYPES.find(([type]) => type.test(artifactType))?.[1];
+  return known ?? (annotations?.[MANIFEST_KIND] === 'modelpack' ? 'modelpack' : undefined);
 }
 
 /** The first of several manifests that were all made of one artifact, as the images of a Modelcar for several platforms are; else undefined. */

@@ -16,6 +16,10 @@ export interface RemoteFile {
   readonly digest: Digest | undefined;
   /** The id that git gives a small file: SHA-1 over its size and content. */
   readonly blobId: string | undefined;
+  /** What a web server or S3 tells versions of the file by. Weak ones are left out. */
+  readonly etag?: string | undefined;
+  /** Asks the source for a SHA-256 that it did not give unasked. */
+  readonly lookUpDigest?: ((call: CallOptions) => Promise<Digest | undefined>) | undefined;
   /** Not verified: see VerifiedReader. */
   open(range: ByteRange, call: CallOptions): Bytes;
   /** Turns to the source where a copy on this machine was read so far. False when there was none. */

@@ -83,10 +83,10 @@ function digestCheck(path: string, size: number, digest: Digest): ContentCheck {
 
 function mismatch(path: string, what: string): KitError {
   return new KitError('DIGEST_MISMATCH', `${path}: the content ${what}`, {
-    hint: 'it was changed or damaged on the way; import it again',
+    hint: 'it was changed at its source, or damaged on the way; run the command again, and ask its owner if that does not help',
   });
 }
 
 function sizeMismatch({ path, size }: RemoteFile, received: string): KitError {
-  return new KitError('SIZE_MISMATCH', `${path}: ${received} bytes arrived instead of ${size}`, { hint: 'import it again' });
+  return new KitError('SIZE_MISMATCH', `${path}: ${received} bytes arrived instead of ${size}`, { hint: 'run the command again' });
 }

@@ -1,10 +1,9 @@
-import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import { isPrivateHost } from '../registry/address.ts';
 import type { NetworkOptions, Sleep } from '../registry/options.ts';
 import { RangeBudget } from '../registry/range-budget.ts';
 import { RANGE_LIMITS } from '../registry/range-planner.ts';
-import { redactUrl } from '../registry/redact.ts';
+import { isRedirect, nextHop } from '../registry/redirect.ts';
 import { timerSleep, withRetry } from '../registry/retry.ts';
 import { Transport, type TransportResponse } from '../registry/transport.ts';
 import { type Explain, webFailure } from './web-failure.ts';
@@ -17,6 +16,8 @@ export interface WebRequest {
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Sent to the origin of `url` only, and never again once a redirect has left that. */
   readonly authorization?: string | undefined;
+  /** Sent as `authorization` is. */
+  readonly credentials?: Readonly<Record<string, string>> | undefined;
   readonly body?: Uint8Array | undefined;
   /** Statuses that the caller handles; all others become errors. */
   readonly accept?: readonly number[];
@@ -28,9 +29,6 @@ export interface WebRequest {
   readonly explain?: Explain | undefined;
   readonly call: CallOptions;
 }
-
-const MAX_HOPS = 5;
-const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 /** Requests to hubs and web servers, over the connections, proxies and certificates that registries are reached by. */
 export class WebHttp {
@@ -57,7 +55,10 @@ export class WebHttp {
   }
 
   async #exchange(request: WebRequest): Promise<TransportResponse> {
-    const { method = 'GET', authorization, accept = [200] } = request;
+    const { method = 'GET', accept = [200] } = request;
+    const own = { ...request.credentials, ...(request.authorization !== undefined && { authorization: request.authorization }) };
+    const isOutside = !isPrivateHost(request.url.hostname);
+    const leadsInside = (to: URL): boolean => isOutside && isPrivateHost(to.hostname);
     const visited = new Set<string>();
     let { url } = request;
     let isTrusted = true;
@@ -67,33 +68,15 @@ export class WebHttp {
       const response = await this.#transport.send({
         method,
         url,
-        headers: { ...request.headers, ...(isTrusted && authorization !== undefined ? { authorization } : {}) },
+        headers: { ...request.headers, ...(isTrusted ? own : {}) },
         body: request.body,
         signal: request.call.signal,
         isBulk: request.isBulk,
       });
       if (accept.includes(response.status)) return response;
-      if (!REDIRECTS.has(response.status)) throw await webFailure({ ...request, method, url, isTrusted }, response);
+      if (!isRedirect(response)) throw await webFailure({ ...request, method, url, isTrusted }, response);
       await response.discard();
-      url = nextHop(request, url, response, visited);
+      url = nextHop({ method, subject: request.subject, from: url, response, visited, leadsInside });
     }
   }
-}
-
-function nextHop(request: WebRequest, from: URL, response: TransportResponse, visited: ReadonlySet<string>): URL {
-  const location = response.header('location');
-  const refuse = (why: string): KitError => new KitError('REGISTRY_ERROR', `${request.subject}: ${why} (GET ${redactUrl(from)})`);
-  const url = location === undefined ? null : URL.parse(location, from.href);
-  if (url === null || !/^https?:$/.test(url.protocol)) throw refuse('a redirect leads nowhere');
-  if (request.method === 'POST' && response.status < 307) throw refuse('a redirect would drop the request body');
-  if (from.protocol === 'https:' && url.protocol === 'http:')
-    throw refuse(`a redirect from https to http (${redactUrl(url)}) is not followed`);
-  if (isPrivateHost(url.hostname) && !isPrivateHost(request.url.hostname))
-    throw refuse(`a redirect to a private address (${redactUrl(url)}) is not followed`);
-  url.username = '';
-  url.password = '';
-  url.hash = '';
-  if (visited.has(url.href)) throw refuse('redirects form a loop');
-  if (visited.size > MAX_HOPS) throw refuse(`more than ${MAX_HOPS} redirects`);
-  return url;
 }

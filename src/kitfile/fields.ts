@@ -1,5 +1,5 @@
 import { sortedMaps } from '../oci/json.ts';
-import type { Kitfile, Package, Role } from './types.ts';
+import type { Dataset, Kitfile, Model, Package, Role } from './types.ts';
 
 /** What a config blob says about the layer of an entry. Digests; `diffId` is the one of the uncompressed layer. */
 export interface LayerInfo {
@@ -12,7 +12,8 @@ export type Fields = Record<string, unknown>;
 /**
  * The fields of a Kitfile in the order in which kit writes them, without empty ones; `parameters` are Maps in byte order of
  * their keys. `stringifyLikeGo` of it is a config blob.
- * @param layerInfo the layer of an entry (`index` counts within its list, 0 for the model), written after its own fields
+ * @param layerInfo for a config: the layer of an entry (`index` counts within its list, 0 for the model), written after its own fields;
+ *   what is known of content that stays elsewhere is written, too
  */
 export function kitfileFields(kitfile: Kitfile, layerInfo?: (role: Role, index: number) => LayerInfo | undefined): Fields {
   const list = <T>(role: Role, items: readonly T[] | undefined, fields: (item: T) => Fields): Fields[] | undefined =>
@@ -26,6 +27,7 @@ export function kitfileFields(kitfile: Kitfile, layerInfo?: (role: Role, index: 
         ...present({
           name: model.name,
           path: model.path,
+          ...remoteFields(model, layerInfo !== undefined),
           license: model.license,
           framework: model.framework,
           format: model.format,
@@ -38,15 +40,24 @@ export function kitfileFields(kitfile: Kitfile, layerInfo?: (role: Role, index: 
       },
       code: list('code', kitfile.code, ({ path, description, license }) => present({ path, description, license })),
       datasets: list('dataset', kitfile.datasets, (dataset) => ({
-        ...present({ name: dataset.name, path: dataset.path, description: dataset.description, license: dataset.license }),
+        ...present({
+          name: dataset.name,
+          path: dataset.path,
+          ...remoteFields(dataset, layerInfo !== undefined),
+          description: dataset.description,
+          license: dataset.license,
+        }),
         ...parameterFields(dataset),
-        ...present({ remotePath: dataset.remotePath, remoteHash: dataset.remoteHash }),
       })),
       docs: list('docs', kitfile.docs, ({ path, description }) => ({ path, ...present({ description }) })),
       prompts: list('prompt', kitfile.prompts, ({ name, path, description }) => present({ name, path, description })),
       mcpServers: list('mcpserver', kitfile.mcpServers, ({ name, path, description }) => present({ name, path, description })),
     }),
   };
+}
+
+function remoteFields({ remotePath, remoteHash, remoteRevision, remoteFiles }: Model | Dataset, isConfig: boolean): Fields {
+  return { remotePath, remoteHash, ...(isConfig && { remoteRevision, remoteFiles }) };
 }
 
 function packageFields({ name, version, description, license, authors }: Package): Fields {

@@ -1,9 +1,11 @@
-import { KitError } from '../errors.ts';
+import { type ErrorCode, KitError } from '../errors.ts';
 
-/** The text of a Kitfile and the name that messages give it. */
+/** The text of a Kitfile, or of another YAML file, and the name that messages give it. */
 export interface SourceText {
   readonly file: string;
   readonly text: string;
+  /** Of errors in it. Default KITFILE_INVALID. */
+  readonly code?: ErrorCode;
 }
 
 /** Both count from 1; columns are code points. */
@@ -32,13 +34,13 @@ export function positionAt(text: string, offset: number): Position {
   return { line: breaks.length + 1, column: Array.from(before.slice(start)).length + 1 };
 }
 
-/** One KITFILE_INVALID for all problems, in the order of the text: `FILE:LINE:COLUMN: message`, the source line and a caret. */
+/** One error for all problems, in the order of the text: `FILE:LINE:COLUMN: message`, the source line and a caret. */
 export function sourceError(source: SourceText, problems: readonly Problem[], cause?: unknown): KitError {
   const sorted = problems.toSorted((a, b) => a.offset - b.offset);
   const shown = sorted.slice(0, MAX_PROBLEMS).map((problem) => describeProblem(source, problem));
   if (sorted.length > shown.length) shown.push(`and ${sorted.length - shown.length} more`);
   const hint = sorted.find((problem) => problem.hint !== undefined)?.hint;
-  return new KitError('KITFILE_INVALID', shown.join('\n'), { ...(hint === undefined ? {} : { hint }), cause });
+  return new KitError(source.code ?? 'KITFILE_INVALID', shown.join('\n'), { ...(hint === undefined ? {} : { hint }), cause });
 }
 
 function describeProblem(source: SourceText, { offset, message }: Problem): string {

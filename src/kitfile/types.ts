@@ -1,3 +1,4 @@
+import type { Digest } from '../oci/digest.ts';
 import type { JsonValue } from '../oci/json.ts';
 
 /** The Kitfile of KitOps 1.17. Field order is the order of the config blob. */
@@ -20,7 +21,28 @@ export interface Package {
   readonly authors?: readonly string[];
 }
 
-export interface Model {
+/** A file that stays where it is, as it was when it was packed. */
+export interface RemoteFileRecord {
+  /** Below the path of its entry; empty where the entry is the file. Not checked. */
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly digest: Digest;
+}
+
+/** Content that stays where it is. */
+interface ByReference {
+  /** `s3://`, `hf://`, `https://` or `git+https://`, or the reference of another ModelKit. */
+  readonly remotePath?: string;
+  /** `sha256:...`, the ETag of an object, or the commit of a repository. */
+  readonly remoteHash?: string;
+  /** What was found there at pack: the commit, or the digest of the other ModelKit. In configs only. */
+  readonly remoteRevision?: string;
+  /** In configs only. */
+  readonly remoteFiles?: readonly RemoteFileRecord[];
+}
+
+export interface Model extends ByReference {
   readonly name?: string;
   /** A file or directory in the context, or a reference to another ModelKit. */
   readonly path?: string;
@@ -46,14 +68,12 @@ export interface Code {
   readonly license?: string;
 }
 
-export interface Dataset {
+export interface Dataset extends ByReference {
   readonly name?: string;
   readonly path?: string;
   readonly description?: string;
   readonly license?: string;
   readonly parameters?: JsonValue;
-  readonly remotePath?: string;
-  readonly remoteHash?: string;
 }
 
 export interface Docs {
@@ -98,4 +118,22 @@ export function kitfileEntries(kitfile: Kitfile): KitfileEntry[] {
     ...(kitfile.prompts ?? []).map(toEntry('prompt')),
     ...(kitfile.mcpServers ?? []).map(toEntry('mcpserver')),
   ];
+}
+
+/** An entry whose content stays where it is. */
+export interface RemoteEntry extends KitfileEntry, Omit<ByReference, 'remotePath'> {
+  readonly role: 'model' | 'dataset';
+  readonly remotePath: string;
+}
+
+/** The entries that are no layers, since their content stays where it is. */
+export function remoteEntries(kitfile: Kitfile): RemoteEntry[] {
+  const of = (role: RemoteEntry['role']) => (item: Model | Dataset, index: number) =>
+    item.remotePath ? [{ ...item, ...toEntry(role)(item, index), role, remotePath: item.remotePath }] : [];
+  return [...(kitfile.model ? [kitfile.model] : []).flatMap(of('model')), ...(kitfile.datasets ?? []).flatMap(of('dataset'))];
+}
+
+/** True for an entry whose content stays where it is. */
+export function isRemoteEntry(kitfile: Kitfile, { role, index }: KitfileEntry): boolean {
+  return remoteEntries(kitfile).some((entry) => entry.role === role && entry.index === index);
 }

@@ -2,7 +2,16 @@ import { KitError } from '../errors.ts';
 import type { FieldPath } from './construct.ts';
 import { cleanLayerPath, isModelKitReference, layerPathProblem } from './layer-path.ts';
 import { type Position, quoteText } from './source-text.ts';
-import { type Dataset, type Kitfile, type KitfileEntry, kitfileEntries, type ModelPart, type Role } from './types.ts';
+import {
+  type Dataset,
+  isRemoteEntry,
+  type Kitfile,
+  type KitfileEntry,
+  kitfileEntries,
+  type Model,
+  type ModelPart,
+  type Role,
+} from './types.ts';
 
 interface Finding {
   readonly path: FieldPath;
@@ -11,7 +20,9 @@ interface Finding {
 
 const PART_TYPE = /^\w[\w.-]*$/;
 const PART_TYPE_MAX = 64;
-const S3_URL = /^s3:\/\/[^/]+\/.+/;
+/** Where content may stay: an object or prefix of S3, the Hugging Face hub, a file of a web server, a git repository (with LFS). */
+const REMOTE = /^(?:s3:\/\/[^/?#]+\/[^?#]|hf:\/\/[^/]|(?:git\+)?https?:\/\/[^/])/;
+const REMOTE_FORMS = 's3://BUCKET/KEY, hf://[datasets/]ORG/NAME, https://..., git+https://...#PATH or the reference of a ModelKit';
 
 /**
  * Checks what the schema cannot: paths, part types and remote datasets. Pure; whether files exist is for whoever packs.
@@ -22,7 +33,10 @@ export function validateKitfile(kitfile: Kitfile, file: string, locate?: (path: 
   const findings = [
     ...checkPaths(kitfile),
     ...(kitfile.model?.parts ?? []).flatMap(checkPartType),
-    ...(kitfile.datasets ?? []).flatMap(checkRemote),
+    ...(kitfile.datasets ?? []).flatMap((dataset, index) =>
+      checkRemote(dataset, ['datasets', index], `dataset ${dataset.name === undefined ? index : quoteText(dataset.name)}`),
+    ),
+    ...(kitfile.model === undefined ? [] : checkRemoteModel(kitfile.model)),
   ].map((finding) => ({ message: finding.message, position: locate?.(finding.path) }));
   if (findings.length === 0) return;
   const lines = findings
@@ -63,9 +77,10 @@ function checkPaths(kitfile: Kitfile): Finding[] {
 }
 
 /** A model needs a path of its own files to be a layer, and a remote dataset stays where it is. */
-function becomesLayer(kitfile: Kitfile, { role, index, path }: KitfileEntry): boolean {
+function becomesLayer(kitfile: Kitfile, entry: KitfileEntry): boolean {
+  const { role, path } = entry;
   if (role === 'model') return path !== undefined && path !== '' && !isModelKitReference(path);
-  if (role === 'dataset' && kitfile.datasets?.[index]?.remotePath) return path !== undefined && path !== '';
+  if (isRemoteEntry(kitfile, entry)) return path !== undefined && path !== '';
   return true;
 }
 
@@ -89,21 +104,34 @@ function checkPartType({ name, type }: ModelPart, index: number): Finding[] {
   return findings;
 }
 
-function checkRemote({ name, remotePath = '', remoteHash = '' }: Dataset, index: number): Finding[] {
-  const label = `dataset ${name === undefined ? index : quoteText(name)}`;
-  const at = (field: string): FieldPath => ['datasets', index, field];
+function checkRemote({ remotePath = '', remoteHash = '' }: Dataset | Model, at: FieldPath, label: string): Finding[] {
   if (remotePath === '') {
-    return remoteHash === ''
-      ? []
-      : [{ path: at('remoteHash'), message: `remote hash is only applicable when remotePath is set (${label})` }];
+    const message = `remote hash is only applicable when remotePath is set (${label})`;
+    return remoteHash === '' ? [] : [{ path: [...at, 'remoteHash'], message }];
   }
-  const findings: Finding[] = [];
-  if (!S3_URL.test(remotePath) && !isModelKitReference(remotePath)) {
-    const message = `only S3 URLs and ModelKit references are supported for remote dataset paths (${quoteText(remotePath)} in ${label})`;
-    findings.push({ path: at('remotePath'), message });
-  }
-  if (remoteHash === '')
-    findings.push({ path: at('remotePath'), message: `remoteHash is required when remote dataset paths are used (${label})` });
+  const finding = (message: string): Finding[] => [{ path: [...at, 'remotePath'], message: `${message} in ${label})` }];
+  if (isModelKitReference(remotePath)) return [];
+  if (!REMOTE.test(remotePath)) return finding(`a remotePath is ${REMOTE_FORMS} (${quoteText(remotePath)}`);
+  // it is published with the ModelKit
+  const url = URL.parse(remotePath.replace(/^git\+/, ''));
+  if (url === null) return finding(`a remotePath is a URL (${quoteText(remotePath)}`);
+  if (url.username !== '' || url.password !== '') return finding(`a remotePath must not hold credentials (${quoteText(url.host)}`);
+  return [];
+}
+
+function checkRemoteModel(model: Model): Finding[] {
+  const { path = '', remotePath = '' } = model;
+  const findings = checkRemote(model, ['model'], 'model');
+  if (remotePath !== '' && isModelKitReference(remotePath))
+    findings.push({
+      path: ['model', 'remotePath'],
+      message: `another ModelKit is named by the path of a model (${quoteText(remotePath)})`,
+    });
+  if (remotePath !== '' && isModelKitReference(path))
+    findings.push({
+      path: ['model', 'path'],
+      message: `a model that stays elsewhere has no other ModelKit as its path (${quoteText(path)})`,
+    });
   return findings;
 }
 

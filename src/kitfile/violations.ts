@@ -10,8 +10,8 @@ export interface Violation {
   readonly message: string;
 }
 
-/** Zod's issues with the value that they are about, in the words of a Kitfile's author. */
-export function violations(issues: readonly $ZodIssue[], value: unknown): Violation[] {
+/** Zod's issues with the value that they are about, in the words of an author. `noun` is what the whole is called. */
+export function violations(issues: readonly $ZodIssue[], value: unknown, noun = 'a Kitfile'): Violation[] {
   return issues.flatMap((issue): Violation[] => {
     const path = issue.path.filter((step) => typeof step !== 'symbol');
     if (issue.code === 'unrecognized_keys') {
@@ -19,9 +19,7 @@ export function violations(issues: readonly $ZodIssue[], value: unknown): Violat
     }
     const expected = issue.code === 'invalid_type' ? (TYPE_WORDS[issue.expected] ?? issue.expected) : issue.message;
     const found = path.reduce<unknown>((at, step) => (at as Record<string | number, unknown> | undefined)?.[step], value);
-    return [
-      { path, message: `${path.length === 0 ? 'a Kitfile' : quoteText(formatPath(path))} must be ${expected}, found ${describe(found)}` },
-    ];
+    return [{ path, message: `${path.length === 0 ? noun : quoteText(formatPath(path))} must be ${expected}, found ${describe(found)}` }];
   });
 }
 

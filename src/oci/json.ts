@@ -29,6 +29,23 @@ export function parseExactJson(source: string): JsonValue {
   }) as JsonValue;
 }
 
+/** A number in a form that JavaScript would not write: `1.0`, `7e9`, more digits than it has. */
+export class VerbatimNumber {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+/** Parses JSON so that every number can be written again as it was. @throws SyntaxError */
+export function parseVerbatimJson(source: string): unknown {
+  return JSON.parse(withoutEscapedKeys(source), function reviveVerbatim(_key, value: unknown, context?: { source?: string }) {
+    if (typeof value !== 'number' || context?.source === undefined) return value;
+    return String(value) === context.source ? value : new VerbatimNumber(context.source);
+  });
+}
+
 /** Objects as maps in byte order of their keys, as Go marshals maps (a JS object would put `9` before `10`). */
 export function sortedMaps(value: JsonValue): unknown {
   if (Array.isArray(value)) return value.map(sortedMaps);
@@ -61,6 +78,7 @@ function write(value: unknown, indent: number, newline: string, text: (text: str
   if (typeof value === 'number') return Object.is(value, -0) ? '-0' : JSON.stringify(value);
   if (typeof value === 'boolean' || typeof value === 'bigint') return value.toString();
   if (typeof value !== 'object') throw new TypeError(`${typeof value} has no JSON form`);
+  if (value instanceof VerbatimNumber) return value.text;
   const inner = indent > 0 ? newline + ' '.repeat(indent) : '';
   const outer = indent > 0 ? newline : '';
   if (Array.isArray(value)) {

@@ -6,6 +6,8 @@ export const MEDIA_TYPE = {
   dockerManifest: 'application/vnd.docker.distribution.manifest.v2+json',
   dockerManifestList: 'application/vnd.docker.distribution.manifest.list.v2+json',
   emptyJson: 'application/vnd.oci.empty.v1+json',
+  /** Artifact type of an image index whose entries have labels (KitOps 1.17). */
+  modelIndex: 'application/vnd.kitops.modelkit.index.v1+json',
 } as const;
 
 export const ANNOTATION = {

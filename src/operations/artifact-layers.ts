@@ -1,5 +1,6 @@
 import type { CallOptions } from '../events.ts';
 import type { Location } from '../oci/reference.ts';
+import { type Admit, admitted } from './admission.ts';
 import { baseReference, resolveChain } from './base-modelkit.ts';
 import type { Kit } from './kit.ts';
 import type { SourcedLayer } from './layer-bytes.ts';
@@ -17,17 +18,19 @@ export interface ArtifactLayers {
   readonly bases: readonly string[];
 }
 
-/** @throws KitError as loadArtifact and, with bases, as resolveChain */
+/** `admit` is asked about it and its bases. @throws KitError as loadArtifact and, with bases, as resolveChain */
 export async function loadLayers(
   kit: Kit,
   location: Location,
   lookup: Lookup,
   call: CallOptions,
-  { withBases = true }: { readonly withBases?: boolean } = {},
+  { withBases = true, admit }: { readonly withBases?: boolean; readonly admit?: Admit | undefined } = {},
 ): Promise<ArtifactLayers> {
   const source = await openSource(kit, location, lookup, call);
-  const artifact = await loadArtifact(source.target, source.reference, source.name, call);
+  const reference = admit === undefined ? source.reference : await admitted(source, admit, call);
+  const artifact = await loadArtifact(source.target, reference, source.name, call);
   const chain = await resolveChain(kit, withBases ? baseReference(artifact) : undefined, source.name, lookup, call);
+  for (const base of chain) await admit?.(base.source, base.artifact.descriptor, call);
   const based = chain.flatMap((base) => modelLayers(base.artifact).map((layer) => ({ source: base.source, layer })));
   const own = artifact.layers.map((layer) => ({ source, layer }));
   return { name: source.name, artifact, layers: [...based, ...own], bases: chain.map((base) => base.source.name) };

@@ -10,6 +10,7 @@ import type { Kit } from './kit.ts';
 import { openLayerBytes } from './layer-bytes.ts';
 import type { LayerFile } from './layer-files.ts';
 import type { Lookup } from './open-location.ts';
+import { admission } from './policy-configured.ts';
 
 export interface CatArguments {
   readonly source: Location;
@@ -43,7 +44,8 @@ export async function cat(
   write: (bytes: Uint8Array) => Promise<void>,
   call: CallOptions = {},
 ): Promise<CatResult> {
-  const loaded = await loadLayers(kit, args.source, args.lookup ?? 'local-first', call);
+  const admit = await admission(kit, undefined);
+  const loaded = await loadLayers(kit, args.source, args.lookup ?? 'local-first', call, { admit });
   const found = await findFile(kit, loaded, args, call);
   const { file, item } = found;
   if (found.content !== undefined) {

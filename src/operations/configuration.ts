@@ -3,11 +3,13 @@ import { dirname, join, resolve } from 'node:path';
 import * as z from 'zod';
 import { KitError } from '../errors.ts';
 import { nearestName } from '../kitfile/nearest-name.ts';
+import { globToRegExp } from '../policy/pattern.ts';
 import type { MirrorTable } from '../registry/mirrors.ts';
 import type { NetworkOptions } from '../registry/options.ts';
 import { readRegistriesConf } from '../registry/registries-conf.ts';
 import type { RegistrySettings } from '../registry/settings.ts';
 import { parseToml, readToml } from '../registry/toml-file.ts';
+import type { ConfiguredPolicy } from './policy-configured.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -59,7 +61,14 @@ const registry = z.strictObject({
   deletion: z.boolean().optional(),
   mirror: z.array(mirror).optional(),
 });
+const pattern = z.string().refine(isPattern, 'is no pattern: write REGISTRY/NAMESPACE/** or the like');
+const policy = z.strictObject({
+  file: z.string(),
+  repositories: z.preprocess((value) => (typeof value === 'string' ? [value] : value), z.array(pattern).min(1)).default(['**']),
+  mode: z.enum(['enforce', 'warn']).optional(),
+});
 const configuration = z.strictObject({
+  policy: z.array(policy).optional(),
   proxy: proxy.optional(),
   'no-proxy': z.string().optional(),
   'registries-conf': z.boolean().optional(),
@@ -83,10 +92,7 @@ export interface Configuration {
  * @throws KitError CONFIG_INVALID with the file, and line and column where the file is no TOML
  */
 export async function readConfiguration(home: string, env: Environment): Promise<Configuration> {
-  const chosen = env['KIT_CONFIG'];
-  const file = resolve(chosen || join(home, 'config.toml'));
-  const text = await readToml(file, Boolean(chosen));
-  const own = text === undefined ? {} : check(parseToml(text, file), file);
+  const { own, file } = await readOwn(home, env);
   const shared = own['registries-conf'] === false ? [] : await readRegistriesConf(env);
   const entries = Object.entries(own.registry ?? {});
   return {
@@ -98,6 +104,27 @@ export async function readConfiguration(home: string, env: Environment): Promise
     mirrors: [...entries.flatMap(([prefix, { mirror: mirrors }]) => mirrorTable(prefix, mirrors, file)), ...shared],
     env: proxyVariables(own, env),
   };
+}
+
+/** The policies that it names: see docs/policy.md. @throws KitError CONFIG_INVALID */
+export async function readPolicies(home: string, env: Environment): Promise<readonly ConfiguredPolicy[]> {
+  const { own, file: from } = await readOwn(home, env);
+  return (own.policy ?? []).map(({ file, repositories, mode }) => ({ file: pathIn(from, file), repositories, mode, from }));
+}
+
+async function readOwn(home: string, env: Environment): Promise<{ readonly own: z.infer<typeof configuration>; readonly file: string }> {
+  const chosen = env['KIT_CONFIG'];
+  const file = resolve(chosen || join(home, 'config.toml'));
+  const text = await readToml(file, Boolean(chosen));
+  return { own: text === undefined ? {} : check(parseToml(text, file), file), file };
+}
+
+function isPattern(text: string): boolean {
+  try {
+    return globToRegExp(text) instanceof RegExp;
+  } catch {
+    return false;
+  }
 }
 
 /** What `network` says, with the configuration below it. */
@@ -143,19 +170,19 @@ function invalid(issue: z.core.$ZodIssue, file: string): KitError {
 }
 
 function keysAt(path: readonly PropertyKey[]): string[] {
+  if (path[0] === 'policy') return Object.keys(policy.shape);
   if (path.includes('mirror')) return Object.keys(mirror.shape);
   return Object.keys(path.length > 0 ? registry.shape : configuration.shape);
 }
 
 function registrySettings(host: string, given: z.infer<typeof registry>, file: string): RegistrySettings {
-  const path = (name: string | undefined): string | undefined =>
-    name === undefined ? undefined : resolve(dirname(file), name.replace(/^~(?=\/)/, homedir()));
+  const path = (name: string | undefined): string | undefined => (name === undefined ? undefined : pathIn(file, name));
   const { 'chunk-size': chunkSize, 'tls-cert': caFiles } = given;
   return {
     host,
     plainHttp: given['plain-http'],
     tlsVerify: given['tls-verify'],
-    caFiles: caFiles?.map((name) => path(name) as string),
+    caFiles: caFiles?.map((name) => pathIn(file, name)),
     clientCert: path(given.cert),
     clientKey: path(given.key),
     proxy: given.proxy,
@@ -164,6 +191,11 @@ function registrySettings(host: string, given: z.infer<typeof registry>, file: s
     referrers: given.referrers,
     deletion: given.deletion,
   };
+}
+
+/** Paths are relative to the configuration that names them. */
+function pathIn(file: string, name: string): string {
+  return resolve(dirname(file), name.replace(/^~(?=\/)/, homedir()));
 }
 
 function mirrorTable(prefix: string, mirrors: z.infer<typeof mirror>[] | undefined, file: string): MirrorTable[] {

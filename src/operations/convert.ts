@@ -2,6 +2,7 @@ import type { CallOptions } from '../events.ts';
 import type { Encoding } from '../formats/types.ts';
 import type { Digest } from '../oci/digest.ts';
 import { formatLocation, type Location } from '../oci/reference.ts';
+import { admitted } from './admission.ts';
 import { contentFor, type ConvertFormat, Losses } from './convert-content.ts';
 import { prepareFormat } from './convert-format.ts';
 import { type ModelcarArguments, prepareModelcar } from './convert-modelcar.ts';
@@ -10,6 +11,7 @@ import { isRemote } from './copy.ts';
 import type { Kit } from './kit.ts';
 import { loadArtifact } from './load-artifact.ts';
 import { openDestination, openSource, withDefaultTag } from './open-location.ts';
+import { admission } from './policy-configured.ts';
 import { type Tally, TransferTally } from './transfer-tally.ts';
 
 export interface ConvertArguments {
@@ -59,7 +61,9 @@ export async function convert(kit: Kit, args: ConvertArguments, call: CallOption
   const destination = withDefaultTag(args.destination);
   const tally = new TransferTally();
   const from = await openSource(kit, source, isRemote(source, args.fromLocal) ? 'remote' : 'local', call);
-  const artifact = await loadArtifact(from.target, from.reference, from.name, call);
+  const admit = await admission(kit, undefined, destination);
+  const reference = admit === undefined ? from.reference : await admitted(from, admit, call);
+  const artifact = await loadArtifact(from.target, reference, from.name, call);
   const content = contentFor(artifact, from, to);
   const losses = new Losses(content.lost, strict, from.name, to);
   losses.check();

@@ -11,6 +11,7 @@ import { findBase } from './find-base.ts';
 import type { Kit } from './kit.ts';
 import { MountCandidates } from './mount-candidates.ts';
 import { type Destination, openDestination, openRemote, openSource, type Source } from './open-location.ts';
+import { admission } from './policy-configured.ts';
 import { type Tally, TransferTally } from './transfer-tally.ts';
 
 export interface CopyArguments {
@@ -47,6 +48,11 @@ interface Item {
  * are kept. @throws KitError with `origin`
  */
 export async function copy(kit: Kit, args: CopyArguments, call: CallOptions = {}): Promise<Copied[]> {
+  return await copyAdmitted(kit, { ...args, admit: await admission(kit, args.admit, args.destination) }, call);
+}
+
+/** The same for what the policies of the configuration have been asked about. */
+export async function copyAdmitted(kit: Kit, args: CopyArguments, call: CallOptions): Promise<Copied[]> {
   const { source, destination } = args;
   await using to = await openDestination(kit, withoutTags(destination), isRemote(destination, args.toLocal) ? 'remote' : 'local');
   const items = args.allTags === true ? await eachTagOf(kit, args, call) : eachTag(source, tagsOf(destination));

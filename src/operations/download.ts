@@ -87,7 +87,7 @@ async function findStatements(
 }
 
 /** Attached as referrers, under cosign's tag, or as the predicate of an attestation. */
-async function findSboms(target: ReadTarget, subject: Descriptor, call: CallOptions): Promise<Downloaded[]> {
+export async function findSboms(target: ReadTarget, subject: Descriptor, call: CallOptions): Promise<Downloaded[]> {
   const source = signaturesIn(target, call);
   const holders: Descriptor[] = [];
   for await (const referrer of source.referrers(subject)) if (SBOM_TYPE.test(referrer.artifactType ?? '')) holders.push(referrer);

@@ -22,6 +22,7 @@ import type { Kit } from './kit.ts';
 import { loadArtifact } from './load-artifact.ts';
 import { openDestination, openSource, type Source, withDefaultTag } from './open-location.ts';
 import { type LayerPlan, layerSource } from './plan-layers.ts';
+import { admission } from './policy-configured.ts';
 
 export interface GitopsPushArguments {
   readonly directory: string;
@@ -187,7 +188,8 @@ export interface GitopsPullResult extends GitopsOrigin {
  */
 export async function gitopsPull(kit: Kit, args: GitopsPullArguments, call: CallOptions = {}): Promise<GitopsPullResult> {
   const source = await openSource(kit, args.source, 'remote', call);
-  const reference = args.admit === undefined ? source.reference : await admitted(source, args.admit, call);
+  const admit = await admission(kit, args.admit);
+  const reference = admit === undefined ? source.reference : await admitted(source, admit, call);
   const { manifest, descriptor } = await loadArtifact(source.target, reference, source.name, call);
   const layer = gitopsLayer(manifest, source.name);
   const staging = new Staging(args.directory ?? '.', args.conflict ?? 'fail');

@@ -1,15 +1,14 @@
 import * as z from 'zod';
 import { isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
-import { describe, type Descriptor } from '../oci/descriptor.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
 import { type Digest, digestAlgorithm, digestHex, isDigest } from '../oci/digest.ts';
 import { parseManifest } from '../oci/manifest.ts';
 import { ANNOTATION, isManifestType, MEDIA_TYPE } from '../oci/media-types.ts';
-import { bytesSource } from '../blobs/source.ts';
 import { BUNDLE_TYPE_PREFIX, parseBundle } from '../signing/bundle.ts';
 import type { Signer } from '../signing/signer.ts';
 import { attestationStatement, IN_TOTO_TYPE, parseStatement } from '../signing/statement.ts';
-import type { Target } from '../targets/types.ts';
+import { attachStatement, PREDICATE_ANNOTATION } from './attach-statement.ts';
 import { attest } from './attest.ts';
 import type { TagMove } from './history-move.ts';
 import type { TagPlace } from './history-place.ts';
@@ -18,8 +17,8 @@ import { readAttachment } from './signature-source.ts';
 
 /** Predicate type of the statement that a tag was moved. */
 export const PROMOTION_TYPE = 'https://ocikit.dev/promotion/v1';
-/** How lists tell the predicate type of a statement: without a signature (as BuildKit does), and in a sigstore bundle. */
-export const PREDICATE_ANNOTATIONS = ['in-toto.io/predicate-type', 'dev.sigstore.bundle.predicateType'] as const;
+/** How lists tell the predicate type of a statement: without a signature, and in a sigstore bundle. */
+export const PREDICATE_ANNOTATIONS = [PREDICATE_ANNOTATION, 'dev.sigstore.bundle.predicateType'] as const;
 
 const digest = z.custom<Digest>(isDigest, 'not a digest');
 const predicateSchema = z.looseObject({
@@ -53,36 +52,11 @@ export async function attachRecord(
   const { kind, from, previous, when, by } = move;
   const predicate = JSON.stringify({ kind, from: { reference: from }, to: { repository, tag }, previous: previous ?? null, when, by });
   if (signer === undefined) {
-    await using _lease = await target.can.lease?.(call);
     const statement = attestationStatement({ name: repository, digest: subject.digest }, PROMOTION_TYPE, predicate);
-    return (await attachStatement(target, subject, { statement, created: when }, call)).digest;
+    return (await attachStatement(target, subject, { statement, predicateType: PROMOTION_TYPE, created: when }, call)).digest;
   }
   const content = { type: PROMOTION_TYPE, predicate: { text: predicate, file: 'the record' }, format: 'bundle' } as const;
   return (await attest(kit, { location: at(subject.digest), signer, local: isLocal, ...content }, call)).referrer;
-}
-
-async function attachStatement(
-  target: Target,
-  { mediaType, digest: of, size }: Descriptor,
-  { statement, created }: { readonly statement: string; readonly created: string },
-  call: CallOptions,
-): Promise<Descriptor> {
-  const push = async (type: string, text: string): Promise<Descriptor> => {
-    const bytes = Buffer.from(text);
-    const blob = describe(type, bytes);
-    await target.push(blob, bytesSource(bytes), call);
-    return blob;
-  };
-  const manifest = {
-    schemaVersion: 2,
-    mediaType: MEDIA_TYPE.imageManifest,
-    artifactType: IN_TOTO_TYPE,
-    config: await push(MEDIA_TYPE.emptyJson, '{}'),
-    layers: [await push(IN_TOTO_TYPE, statement)],
-    subject: { mediaType, digest: of, size },
-    annotations: { [PREDICATE_ANNOTATIONS[0]]: PROMOTION_TYPE, [ANNOTATION.created]: created },
-  };
-  return await push(MEDIA_TYPE.imageManifest, JSON.stringify(manifest));
 }
 
 /** Records are small: what is larger is none. */

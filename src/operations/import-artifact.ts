@@ -6,7 +6,7 @@ import type { Encoding, EntryFiles } from '../formats/types.ts';
 import { readRemoteFile } from '../hub/remote-file.ts';
 import { cleanLayerPath, isModelKitReference } from '../kitfile/layer-path.ts';
 import { KITFILE_NAMES } from '../kitfile/parse.ts';
-import { type Kitfile, kitfileEntries } from '../kitfile/types.ts';
+import { isRemoteEntry, type Kitfile, kitfileEntries, remoteEntries } from '../kitfile/types.ts';
 import { type Annotations, describe } from '../oci/descriptor.ts';
 import { digestOf } from '../oci/digest.ts';
 import { MEDIA_TYPE } from '../oci/media-types.ts';
@@ -14,14 +14,15 @@ import { formatLocation, type Location } from '../oci/reference.ts';
 import { warnOfLimits } from '../targets/registry-limits.ts';
 import { runAll } from '../targets/run-all.ts';
 import { importLayer, type ImportLayer, layerSize } from './import-layer.ts';
-import { ImportRecord } from './import-record.ts';
+import { ContentRecord } from './import-record.ts';
 import type { ImportEntry, ImportTree } from './import-tree.ts';
 import type { Kit } from './kit.ts';
 import { rememberKitfile } from './kitfile-record.ts';
 import { openDestination, withDefaultTag } from './open-location.ts';
 import { type PackResult, requireManifestSize, save } from './pack.ts';
 import type { SavedLayer } from './pack-layer.ts';
-import { warnOfRemoteDatasets } from './remote-dataset.ts';
+import { recordRemoteContent } from './remote-record.ts';
+import { warnOfRemote } from './remote-entry.ts';
 
 export interface ImportArtifactArguments {
   readonly tree: ImportTree;
@@ -40,11 +41,12 @@ const MAX_IGNORE_FILE = 256 * 1024;
 
 /** Packs files that lie elsewhere, as packing a downloaded copy would: each byte goes straight from there into the target. */
 export async function importArtifact(kit: Kit, args: ImportArtifactArguments, call: CallOptions): Promise<PackResult> {
-  const { kitfile, annotations } = args;
+  const { annotations } = args;
+  const kitfile = await recordRemoteContent(kit, args.kitfile, call);
   const format = PACK_FORMATS[args.format];
   const location = withDefaultTag(args.destination);
   const layers = await planImport(args, call);
-  warnOfRemoteDatasets(kitfile.datasets, call);
+  warnOfRemote(remoteEntries(kitfile), '', call);
   // what the format refuses is refused before anything is fetched
   const nothing = digestOf(new Uint8Array());
   const planned = layers.map((layer) => ({
@@ -59,7 +61,7 @@ export async function importArtifact(kit: Kit, args: ImportArtifactArguments, ca
   await using destination = await openDestination(kit, location, args.push ? 'remote' : 'local');
   const { target } = destination;
   await using _lease = await target.can.lease?.(call);
-  const record = new ImportRecord(kit.home);
+  const record = new ContentRecord(kit.home);
   const outgoing = layers.map((layer) => ({ name: layer.path, size: layerSize(layer) }));
   await warnOfLimits(target, outgoing, call);
   call.onEvent?.({ type: 'plan', blobs: layers.length, bytes: outgoing.reduce((sum, { size }) => sum + size, 0) });
@@ -88,7 +90,7 @@ async function planImport({ tree, kitfile, format, layerFormat }: ImportArtifact
     path !== undefined && !(isModelKitReference(path) && tree.file(path) === undefined);
   const entries = kitfileEntries(kitfile)
     .filter(({ role, path }) => role !== 'model' || isLayer(path))
-    .filter(({ role, index }) => !(role === 'dataset' && kitfile.datasets?.[index]?.remotePath !== undefined));
+    .filter((entry) => !isRemoteEntry(kitfile, entry));
   const paths = entries.map(({ path }) => cleanLayerPath(path));
   const ignoreFile = tree.file(IGNORE_FILE);
   const rules = ignoreFile === undefined ? '' : (await readRemoteFile(ignoreFile, MAX_IGNORE_FILE, call)).toString();

@@ -29,7 +29,7 @@ export async function openGitSource(kit: Kit, http: WebHttp, location: ImportLoc
     const repository = new GitRepository({ folder, url, token: location.token, env: kit.env });
     const commit = await fetchRevision(repository, location.revision, location.depth ?? 1, call);
     const { name, uri } = remoteName(url);
-    const entries = selectFiles(await regularFiles(repository, commit, call), location, undefined, name);
+    const entries = selectFiles(await regularFiles(repository, commit, call), location, location.below, name);
     const pointers = await listPointers(repository, commit, call);
     const files: WithPointer[] = [];
     for (const entry of entries)
@@ -45,6 +45,7 @@ export async function openGitSource(kit: Kit, http: WebHttp, location: ImportLoc
       annotations: { ...(uri !== undefined && { [ANNOTATION.source]: uri }), [ANNOTATION.revision]: commit },
       revision: commit,
       uri: uri ?? url,
+      below: location.below,
       dispose,
     };
   } catch (error) {

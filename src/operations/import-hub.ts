@@ -26,6 +26,7 @@ export async function openHubSource(kit: Kit, http: WebHttp, options: ImportLoca
     annotations: { [ANNOTATION.source]: revision.page, [ANNOTATION.revision]: revision.sha },
     revision: revision.sha,
     uri: revision.page,
+    below: reference.path,
   };
 }
 

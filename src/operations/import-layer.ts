@@ -9,7 +9,7 @@ import type { RemoteFile } from '../hub/remote-file.ts';
 import { VerifiedReader } from '../hub/verified-reader.ts';
 import { type Digest, digestOf } from '../oci/digest.ts';
 import type { Target } from '../targets/types.ts';
-import type { ImportRecord } from './import-record.ts';
+import { type ContentRecord, layerKey } from './import-record.ts';
 import type { ImportEntry } from './import-tree.ts';
 import type { SavedLayer } from './pack-layer.ts';
 
@@ -34,7 +34,7 @@ export function layerSize({ encoding, files }: ImportLayer): number {
  * Brings one layer from afar into the target. Where its digest is known, from git LFS or an earlier run, nothing is fetched that the
  * target has. A copy on this machine that turns out to be damaged is not used again.
  */
-export async function importLayer(target: Target, layer: ImportLayer, record: ImportRecord, call: CallOptions): Promise<SavedLayer> {
+export async function importLayer(target: Target, layer: ImportLayer, record: ContentRecord, call: CallOptions): Promise<SavedLayer> {
   const { entry, path, mediaType, annotations } = layer;
   const id = `${entry.role}:${entry.index}:${path}`;
   call.onEvent?.({ type: 'blob', id, action: 'pull', label: `${entry.role} ${path}`, total: layerSize(layer) });
@@ -57,26 +57,27 @@ function dropCopies({ files }: ImportLayer): boolean {
   return files.map(({ file }) => file?.dropCopy?.() === true).includes(true);
 }
 
-async function place(target: Target, layer: ImportLayer, record: ImportRecord, counter: Counter, call: CallOptions): Promise<Placed> {
+async function place(target: Target, layer: ImportLayer, record: ContentRecord, counter: Counter, call: CallOptions): Promise<Placed> {
   const { mediaType } = layer;
   const [only] = layer.files;
   const file = layer.encoding === 'raw' ? only?.file : undefined;
   if (file?.digest !== undefined)
     return await push(target, layer, { digest: file.digest, size: file.size }, rawSource(target, file, counter, call), call);
   const source = counter.counted(file === undefined ? tarSource(layer, call) : readerSource(file, call));
-  const known = await record.find(layer);
+  const key = layerKey(layer);
+  const known = await record.find(key);
   if (known !== undefined) {
     try {
       return await push(target, layer, known, source, call);
     } catch (error) {
       if (!isKitError(error, 'DIGEST_MISMATCH', 'SIZE_MISMATCH')) throw error;
       // it was made of other bytes, or a copy is damaged, which shows below
-      await record.drop(layer);
+      await record.drop(key);
     }
   }
   const placed =
     source.size <= SMALL_BYTES ? await pushSmall(target, layer, source, call) : await pushUnhashed(target, mediaType, source, call);
-  await record.add(layer, placed);
+  await record.add(key, placed);
   return placed;
 }
 

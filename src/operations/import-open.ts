@@ -6,7 +6,7 @@ import type { WebHttp } from '../hub/web-http.ts';
 import type { ImportLocation, ImportSource } from './import-source.ts';
 import type { Kit } from './kit.ts';
 
-type Kind = 'hub' | 'git' | 'web' | 'local';
+type Kind = 'hub' | 'git' | 's3' | 'web' | 'local';
 
 const REPOSITORY_ID = /^(?:datasets\/)?[\w.-]+\/[\w.-]+(?:@[^/]+)?$/;
 /** Names of files, among the addresses that might as well be repositories. */
@@ -20,6 +20,9 @@ export async function openImportSource(kit: Kit, http: WebHttp, location: Import
       return await (await import('./import-hub.ts')).openHubSource(kit, http, location, call);
     case 'git':
       return await (await import('./import-git.ts')).openGitSource(kit, http, location, call);
+    case 's3':
+      refuseRevision(location);
+      return await (await import('./import-s3.ts')).openS3Source(kit, http, location, call);
     case 'web':
       refuseRevision(location);
       return await (await import('./import-web.ts')).openWebSource(kit, http, location, call);
@@ -30,14 +33,16 @@ export async function openImportSource(kit: Kit, http: WebHttp, location: Import
 }
 
 function kindOf(kit: Kit, { source, tool }: ImportLocation): Kind {
-  if (tool !== undefined) return tool === 'hf' ? 'hub' : 'git';
+  if (tool === 'hf' || tool === 'git') return tool === 'hf' ? 'hub' : 'git';
+  if (/^s3:\/\//i.test(source)) return 's3';
+  if (tool === 'file') return 'web';
   if (isHubUrl(source, kit.env['HF_ENDPOINT'] || 'https://huggingface.co')) return 'hub';
   // git's own ways of writing a repository, the one of scp among them
   if (/^(?:ssh|git|file|git\+\w+):\/\//.test(source) || /^[\w.-]+@[\w.-]+:/.test(source) || /\.git\/?$/.test(source)) return 'git';
   if (/^https?:\/\//.test(source)) return FILE_URL.test(URL.parse(source)?.pathname ?? '') ? 'web' : 'git';
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(source))
     throw new KitError('REFERENCE_INVALID', `\`${source}\` cannot be imported: its scheme is not known`, {
-      hint: 'schemes are hf, https, http, ssh and file',
+      hint: 'schemes are hf, s3, https, http, ssh and file',
     });
   if (/^(?:\.{0,2}\/|\.{1,2}$|~)/.test(source)) return 'local';
   // as KitOps has it: org/name is on the hub, whatever lies here

@@ -5,8 +5,9 @@ import * as z from 'zod';
 import { type Digest, isDigest } from '../oci/digest.ts';
 import { writeFileAtomic } from '../targets/atomic-file.ts';
 import type { ImportLayer } from './import-layer.ts';
+import type { ImportEntry } from './import-tree.ts';
 
-interface KnownLayer {
+interface KnownContent {
   readonly digest: Digest;
   /** Bytes. */
   readonly size: number;
@@ -15,57 +16,73 @@ interface KnownLayer {
 const known = z.object({ digest: z.custom<Digest>(isDigest), size: z.int().nonnegative() });
 
 /**
- * Remembers what layers from afar became, by what their source says of their files, so that importing a revision again, or what a
- * broken run left undone, fetches nothing that is there. A file each: what is found only says what to look for, the target verifies.
+ * Remembers what content from afar became, by what its source says of it, so that importing a revision again, or what a broken run left
+ * undone, fetches nothing that is there. A file each: what is found only says what to look for, the target verifies.
  */
-export class ImportRecord {
+export class ContentRecord {
   readonly #home: string;
 
   constructor(home: string) {
     this.#home = home;
   }
 
-  async find(layer: ImportLayer): Promise<KnownLayer | undefined> {
-    const path = this.#pathOf(layer);
-    if (path === undefined) return undefined;
-    const text = await readFile(path, 'utf8').catch(() => undefined);
-    if (text === undefined) return undefined;
-    try {
-      return known.parse(JSON.parse(text));
-    } catch {
-      return undefined;
-    }
+  /** @param source all that the content follows from */
+  static keyOf(kind: string, source: unknown): string {
+    return createHash('sha256')
+      .update(`2 ${kind} ${JSON.stringify(source)}`)
+      .digest('hex');
   }
 
-  async add(layer: ImportLayer, { digest, size }: KnownLayer): Promise<void> {
-    const path = this.#pathOf(layer);
+  /** Nothing is known under an undefined key. */
+  async find(key: string | undefined): Promise<KnownContent | undefined> {
+    if (key === undefined) return undefined;
+    return await readRecord(this.#pathOf(key));
+  }
+
+  async add(key: string | undefined, { digest, size }: KnownContent): Promise<void> {
     // no home is made for it: what goes straight to a registry leaves nothing here
-    if (path === undefined || (await stat(this.#home).catch(() => undefined)) === undefined) return;
+    if (key === undefined || (await stat(this.#home).catch(() => undefined)) === undefined) return;
     try {
-      await mkdir(this.#directory, { recursive: true });
-      await writeFileAtomic(path, JSON.stringify({ digest, size }));
+      await mkdir(importRecords(this.#home), { recursive: true });
+      await writeFileAtomic(this.#pathOf(key), JSON.stringify({ digest, size }));
     } catch {
       // the next run fetches the files again
     }
   }
 
-  async drop(layer: ImportLayer): Promise<void> {
-    const path = this.#pathOf(layer);
-    if (path !== undefined) await rm(path, { force: true }).catch(() => undefined);
+  async drop(key: string | undefined): Promise<void> {
+    if (key !== undefined) await rm(this.#pathOf(key), { force: true }).catch(() => undefined);
   }
 
-  get #directory(): string {
-    return join(this.#home, 'cache', 'imports');
+  #pathOf(key: string): string {
+    return join(importRecords(this.#home), key);
   }
+}
 
-  /** Undefined when a file has no name that tells its content. */
-  #pathOf({ encoding, files }: ImportLayer): string | undefined {
-    const hash = createHash('sha256').update(`1 ${encoding}\n`);
-    for (const { path, type, mode, size, file } of files) {
-      const content = file?.digest ?? file?.blobId;
-      if (type === 'file' && content === undefined) return undefined;
-      hash.update(`${JSON.stringify([path, type, mode, size, content ?? ''])}\n`);
-    }
-    return join(this.#directory, hash.digest('hex'));
+/** Undefined where it is none. */
+export async function readRecord(path: string): Promise<KnownContent | undefined> {
+  const text = await readFile(path, 'utf8').catch(() => '');
+  try {
+    return known.parse(JSON.parse(text));
+  } catch {
+    return undefined;
   }
+}
+
+/** The folder of the records. */
+export function importRecords(home: string): string {
+  return join(home, 'cache', 'imports');
+}
+
+/** Undefined when a file has no name that tells its content. */
+export function layerKey({ encoding, files }: ImportLayer): string | undefined {
+  if (files.some(({ type, file }) => type === 'file' && contentOf(file) === undefined)) return undefined;
+  return ContentRecord.keyOf(
+    encoding,
+    files.map(({ path, type, mode, size, file }) => [path, type, mode, size, contentOf(file) ?? '']),
+  );
+}
+
+function contentOf(file: ImportEntry['file']): string | undefined {
+  return file?.digest ?? file?.blobId;
 }

@@ -9,8 +9,10 @@ export interface ImportLocation extends ImportFilter {
   /** Branch, tag or commit, where the source has such. */
   readonly revision?: string | undefined;
   readonly token?: string | undefined;
-  /** What to take the source for; default: what it looks like. */
-  readonly tool?: 'hf' | 'git' | undefined;
+  /** What to take the source for; default: what it looks like. `file` is one of a web server or S3 as it is, an archive too. */
+  readonly tool?: 'hf' | 'git' | 'file' | undefined;
+  /** Only what lies here, of a git repository. */
+  readonly below?: string | undefined;
   /** Commits of history that git fetches. */
   readonly depth?: number | undefined;
 }
@@ -27,6 +29,8 @@ export interface ImportSource {
   readonly revision: string | undefined;
   /** Where a person finds it. */
   readonly uri: string;
+  /** The file or folder that was named, where that is not all of the tree. */
+  readonly below?: string | undefined;
   /** Takes away what was needed on this machine meanwhile. */
   dispose?(): Promise<void>;
 }

@@ -24,9 +24,9 @@ export async function openWebSource(kit: Kit, http: WebHttp, location: ImportLoc
   const name = nameOf(url);
   const annotations = { [ANNOTATION.source]: uri };
   const asked = { url, subject: uri, authorization, call };
-  const size = await sizeOf(http, asked);
+  const { size, etag } = await probe(http, asked);
   const file: WebFile | undefined = size === undefined ? undefined : { http, url, subject: uri, size, authorization, isUnnamed: true };
-  if (isArchiveName(name)) {
+  if (location.tool !== 'file' && isArchiveName(name)) {
     const bytes: Bytes =
       file === undefined ? (await http.request({ ...asked, isBulk: true })).body : readWebFile(file, { start: 0, end: file.size }, call);
     return { ...(await openArchiveSource(kit, bytes, location, name)), annotations, uri };
@@ -41,6 +41,7 @@ export async function openWebSource(kit: Kit, http: WebHttp, location: ImportLoc
     mode: 0o644,
     digest: undefined,
     blobId: undefined,
+    etag,
     open: (range, options) => readWebFile(file, range, options),
   };
   return {
@@ -50,6 +51,7 @@ export async function openWebSource(kit: Kit, http: WebHttp, location: ImportLoc
     annotations,
     revision: undefined,
     uri,
+    below: name,
   };
 }
 
@@ -60,13 +62,16 @@ interface Asked {
   readonly call: CallOptions;
 }
 
-/** By its first byte: more servers answer that than HEAD. */
-async function sizeOf(http: WebHttp, asked: Asked): Promise<number | undefined> {
+/** Size and strong ETag, by the first byte: more servers answer that than HEAD. */
+async function probe(http: WebHttp, asked: Asked): Promise<{ readonly size: number | undefined; readonly etag: string | undefined }> {
   const response = await http.request({ ...asked, headers: { range: 'bytes=0-0' }, accept: [200, 206], isBulk: true });
   await response.discard();
   const text = response.status === 206 ? /\/(\d+)$/.exec(response.header('content-range') ?? '')?.[1] : response.header('content-length');
   const size = Number(text);
-  return text === undefined || !Number.isSafeInteger(size) ? undefined : size;
+  return {
+    size: text === undefined || !Number.isSafeInteger(size) ? undefined : size,
+    etag: /^"(.*)"$/s.exec(response.header('etag') ?? '')?.[1],
+  };
 }
 
 function nameOf({ pathname, href }: URL): string {

@@ -1,6 +1,7 @@
 import { type ErrorCode, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { Digest } from '../oci/digest.ts';
+import type { Filter } from './filter.ts';
 import type { LoadedArtifact } from './load-artifact.ts';
 
 /** What the content of an artifact says of it in a list. */
@@ -22,16 +23,25 @@ export interface ListEntry extends ListSummary {
 
 const OUT_OF_REACH: ReadonlySet<ErrorCode> = new Set(['NETWORK', 'UNAUTHORIZED', 'DENIED', 'TLS_FAILED']);
 
+interface ListedArtifact {
+  readonly repository: string;
+  readonly tags: readonly string[];
+  readonly reference: string;
+  /** None: all. */
+  readonly filters: readonly Filter[];
+}
+
 // signatures, images and what else shares a repository is no ModelKit: left out, unless it was asked for by name
 export async function describeArtifact(
   load: () => Promise<LoadedArtifact>,
-  { repository, tags, reference }: { repository: string; tags: readonly string[]; reference: string },
+  { repository, tags, reference, filters }: ListedArtifact,
   call: CallOptions,
   mustExist = false,
 ): Promise<ListEntry | undefined> {
   try {
     const artifact = await load();
     if (artifact.kitfile === undefined && !mustExist) return undefined;
+    if (filters.length > 0 && !(await import('./list-filter.ts')).matchesKitfile(filters, artifact.kitfile)) return undefined;
     return { repository, tags, digest: artifact.descriptor.digest, ...summary(artifact) };
   } catch (error) {
     if (mustExist || !(error instanceof KitError) || OUT_OF_REACH.has(error.code)) throw error;

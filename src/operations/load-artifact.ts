@@ -1,11 +1,12 @@
 import { isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import { describeIndex, describeManifest } from '../formats/describe.ts';
-import { formatOf, isModelDescriptor, oneOfSameSource } from '../formats/registry.ts';
+import { describeVariants, parseModelIndex } from '../formats/model-index.ts';
+import { formatOf, modelTypeOf, oneOfSameSource } from '../formats/registry.ts';
 import type { Artifact } from '../formats/types.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { type Index, type Manifest, parseIndex, parseManifest } from '../oci/manifest.ts';
-import { isIndexType, isManifestType } from '../oci/media-types.ts';
+import { isIndexType, isManifestType, MEDIA_TYPE } from '../oci/media-types.ts';
 import { fetchMetadata } from '../targets/manifest-bytes.ts';
 import type { ReadTarget } from '../targets/types.ts';
 
@@ -77,14 +78,18 @@ export async function examineArtifact(
 async function resolveManifest(descriptor: Descriptor, name: string, read: ReadBlob): Promise<Descriptor> {
   if (isManifestType(descriptor.mediaType)) return descriptor;
   if (!isIndexType(descriptor.mediaType)) throw new KitError('UNSUPPORTED', `${name} is a \`${descriptor.mediaType}\`, not a manifest`);
-  const { manifests } = parseIndex(await read(descriptor), name);
+  const bytes = await read(descriptor);
+  const { artifactType, manifests } = parseIndex(bytes, name);
   const children = manifests.filter(({ mediaType }) => isManifestType(mediaType));
   const same = oneOfSameSource(children);
   if (same !== undefined) return same;
-  const [only, ...others] = children.length > 1 ? children.filter(isModelDescriptor) : children;
+  // in an index of ModelKits an entry that does not say that it is a model is one all the same
+  const isMixed = children.length > 1 && artifactType !== MEDIA_TYPE.modelIndex;
+  const [only, ...others] = isMixed ? children.filter((child) => modelTypeOf(child) !== undefined) : children;
   if (only !== undefined && others.length === 0) return only;
-  const choices = manifests.map(({ digest, artifactType, mediaType }) => `\n  ${digest} (${artifactType ?? mediaType})`);
-  throw new KitError('UNSUPPORTED', `${name} is an index of ${manifests.length} artifacts:${choices.join('')}`, {
-    hint: 'name one by its digest: REPOSITORY@DIGEST',
+  const { variants } = parseModelIndex(bytes, name);
+  if (variants.length === 0) throw new KitError('UNSUPPORTED', `${name} is an index that lists no artifact`);
+  throw new KitError('UNSUPPORTED', `${name} is an index of ${variants.length} artifacts:${describeVariants(variants)}`, {
+    hint: 'choose one: `--label KEY=VALUE`, where the command takes it, or name it by its digest: REPOSITORY@DIGEST',
   });
 }

@@ -8,6 +8,7 @@ import type { Digest } from '../oci/digest.ts';
 import { parseIndex, parseManifest } from '../oci/manifest.ts';
 import { isIndexType, isManifestLike } from '../oci/media-types.ts';
 import { formatReference, type Reference, repositoryName } from '../oci/reference.ts';
+import { isReferrersTag } from '../oci/referrers-tag.ts';
 import { openArchive } from '../targets/archive.ts';
 import { takeInArchive } from '../targets/archive-intake.ts';
 import { copyPlanned, planCopy } from '../targets/copy.ts';
@@ -17,6 +18,7 @@ import { fetchMetadata } from '../targets/manifest-bytes.ts';
 import type { Store } from '../targets/store.ts';
 import { entryName, hasName } from './archive-names.ts';
 import type { Kit } from './kit.ts';
+import { admission } from './policy-configured.ts';
 
 export interface LoadArguments {
   /** An archive file; or its bytes, with what messages call them. */
@@ -65,6 +67,13 @@ async function isPipe(path: string): Promise<boolean> {
 
 async function loadFrom(kit: Kit, store: Store, archive: IndexedTarget, name: Reference | undefined, call: CallOptions): Promise<Loaded[]> {
   const { shares, loaded } = await distribute(archive, name, call);
+  const admit = await admission(kit, undefined);
+  for (const [repository, { tags }] of shares) {
+    for (const { descriptor, tag } of tags) {
+      if (isReferrersTag(tag)) continue;
+      await admit?.({ target: archive, reference: descriptor.digest, name: `${repository}:${tag}`, isLocal: true }, descriptor, call);
+    }
+  }
   for (const [repository, { roots }] of shares) {
     const plan = await planCopy(archive, roots, call);
     await copyPlanned(plan, store.repository(repository), [], { ...call, concurrency: kit.concurrency, action: 'pull' });

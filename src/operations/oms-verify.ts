@@ -69,7 +69,7 @@ function requireAccepted(reports: readonly ModelReport[], name: string): void {
   if (reports.length === 0) throw notSigned(name, 'SIGNATURE_INVALID');
   const lines = reports.map((report) => `\n  ${describeModelRefusal(report)}`);
   throw new KitError('SIGNATURE_INVALID', `${name}: no model signature is accepted${lines.join('')}`, {
-    hint: 'do not use it unless you know why; check that `--key` is the key of whoever signs it',
+    hint: 'do not use it unless you know why; check that the key or certificate is that of whoever signs it',
   });
 }
 
@@ -118,7 +118,7 @@ export async function verifyDirectory(
   } catch (error) {
     if (!isKitError(error, 'SIGNATURE_INVALID')) throw error;
     throw new KitError('SIGNATURE_INVALID', `${directory}: ${file} is not accepted because ${error.message}`, {
-      hint: 'do not use the model unless you know why; check that `--key` is the key of whoever signs it',
+      hint: 'do not use the model unless you know why; check that the key or certificate is that of whoever signs it',
       cause: error,
     });
   }

@@ -10,23 +10,24 @@ import { PACK_FORMATS, type PackFormatName } from '../formats/registry.ts';
 import type { Blob, Encoding, PackedLayer } from '../formats/types.ts';
 import { cleanLayerPath, isModelKitReference } from '../kitfile/layer-path.ts';
 import { KITFILE_NAMES } from '../kitfile/parse.ts';
-import { type Kitfile, kitfileEntries } from '../kitfile/types.ts';
-import { describe, type Descriptor } from '../oci/descriptor.ts';
+import { isRemoteEntry, type Kitfile, kitfileEntries, remoteEntries } from '../kitfile/types.ts';
+import { type Annotations, describe, type Descriptor } from '../oci/descriptor.ts';
 import { type Digest, digestOf } from '../oci/digest.ts';
-import { MAX_METADATA_BYTES, MEDIA_TYPE } from '../oci/media-types.ts';
-import { formatLocation, type Location } from '../oci/reference.ts';
+import { ANNOTATION, MAX_METADATA_BYTES, MEDIA_TYPE } from '../oci/media-types.ts';
+import { formatLocation, formatReference, type Location } from '../oci/reference.ts';
 import { warnOfLimits } from '../targets/registry-limits.ts';
 import { runAll } from '../targets/run-all.ts';
 import type { Target } from '../targets/types.ts';
-import { baseReference, layerPaths, resolveChain } from './base-modelkit.ts';
+import { type BaseModelKit, baseReference, layerPaths, resolveChain } from './base-modelkit.ts';
 import { journaled } from './history-journal.ts';
 import type { Kit } from './kit.ts';
 import { rememberKitfile } from './kitfile-record.ts';
 import { layerCacheIn } from './layer-cache.ts';
+import { warnOfPointers } from './lfs-pointers.ts';
 import { type Destination, openDestination, withDefaultTag } from './open-location.ts';
 import { packLayer, type SavedLayer } from './pack-layer.ts';
 import { type LayerPlan, planLayers } from './plan-layers.ts';
-import { warnOfRemoteDatasets } from './remote-dataset.ts';
+import { warnOfRemote } from './remote-entry.ts';
 import { findKitfile, type KitfileText, readKitfile } from './read-kitfile.ts';
 import { factsOfFiles } from './weight-facts.ts';
 
@@ -49,6 +50,25 @@ export interface PackArguments {
   readonly created?: string;
   /** False: reads every file, also those that have not changed since they were packed. */
   readonly cache?: boolean;
+  /** True: remote and commit of the git work tree become annotations of the manifest, and with them part of its digest. */
+  readonly gitOrigin?: boolean;
+  /** False: does not ask the places where content stays what is there; the Kitfile has to say enough. */
+  readonly verifyRemote?: boolean;
+}
+
+/** What an artifact was made from, besides its files. */
+export interface PackInputs {
+  readonly kitfile: { readonly file: string; readonly digest: Digest };
+  /** The base ModelKit, and those below it. */
+  readonly bases: readonly PackBase[];
+}
+
+export interface PackBase {
+  readonly reference: string;
+  readonly digest: Digest;
+  /** Where that one says it comes from. */
+  readonly source?: string;
+  readonly revision?: string;
 }
 
 export interface PackResult {
@@ -57,6 +77,8 @@ export interface PackResult {
   readonly layers: readonly SavedLayer[];
   readonly config: { readonly digest: Digest; readonly existed: boolean };
   readonly manifest: { readonly digest: Digest; readonly existed: boolean };
+  /** Undefined for an import. */
+  readonly inputs?: PackInputs;
 }
 
 const UNTAGGED: Location = { type: 'reference', reference: { registry: undefined, repository: '_', tags: [], digest: undefined } };
@@ -70,20 +92,24 @@ export async function pack(kit: Kit, args: PackArguments, call: CallOptions = {}
 
   const isReference = (path: string): boolean => isModelKitReference(path) && !existsSync(join(context.root, path));
   const chain = await resolveBase(kit, kitfile, isReference, location, call);
+  const elsewhere = remoteEntries(kitfile).flatMap(({ path }) => path ?? []);
   const basePaths = chain
     .flatMap(({ artifact }) => layerPaths(artifact.kitfile, (path) => path === baseReference(artifact)))
+    .concat(elsewhere)
     .map(cleanLayerPath);
   const ignore = await readIgnoreFile(context.root, [...KITFILE_NAMES, IGNORE_FILE]);
 
   const stored = kitfileEntries(kitfile).filter(({ role, path }) => !(role === 'model' && (path === undefined || isReference(path))));
-  const entries = stored.filter(({ role, index }) => !(role === 'dataset' && kitfile.datasets?.[index]?.remotePath !== undefined));
-  warnOfRemoteDatasets(kitfile.datasets, call);
+  const entries = stored.filter((entry) => !isRemoteEntry(kitfile, entry));
   const { compression = 'none', layerFormat } = args;
   const format = PACK_FORMATS[args.format ?? 'modelkit'];
   const plans = planLayers(context, entries, { format, layerFormat, compression, ignore, basePaths }, call);
 
+  warnOfPointers(plans, call);
+  const recorded = await withRemoteContent(kit, kitfile, args, call);
+  const options = { created: args.created, annotations: await originAnnotations(kit, args, call) };
   // what the format refuses is refused before anything is read
-  requireManifestSize(format.assemble(kitfile, plans.map(notPackedYet), { created: args.created }).manifest, plans.length);
+  requireManifestSize(format.assemble(recorded, plans.map(notPackedYet), options).manifest, plans.length);
 
   await using destination = await openDestination(kit, location, args.push === true ? 'remote' : 'local');
   const isNamed = args.destination?.type === 'reference';
@@ -100,7 +126,7 @@ export async function pack(kit: Kit, args: PackArguments, call: CallOptions = {}
     layers[index] = await packLayer(target, plan, { lookup, record, isLikelyThere }, { ...call, signal });
   });
   const facts = format === PACK_FORMATS.modelkit ? undefined : await factsOfFiles(weightsOf(plans), call);
-  const made = format.assemble(kitfile, layers, { created: args.created, facts });
+  const made = format.assemble(recorded, layers, { ...options, facts });
   const config = await save(target, made.config, call);
   for (const blob of made.extra) await save(target, blob, call);
   const manifest = await save(target, { descriptor: describe(MEDIA_TYPE.imageManifest, made.manifest), bytes: made.manifest }, call);
@@ -113,7 +139,31 @@ export async function pack(kit: Kit, args: PackArguments, call: CallOptions = {}
     layers,
     config: { digest: config.descriptor.digest, existed: config.existed },
     manifest: { digest: manifest.descriptor.digest, existed: manifest.existed },
+    inputs: { kitfile: { file: original.file, digest: digestOf(Buffer.from(original.text)) }, bases: chain.map(describeBase) },
   };
+}
+
+function describeBase({ reference, artifact: { descriptor, manifest } }: BaseModelKit): PackBase {
+  const { [ANNOTATION.source]: source, [ANNOTATION.revision]: revision } = manifest.annotations ?? {};
+  const { digest } = descriptor;
+  return { reference: formatReference(reference), digest, ...(source && { source }), ...(revision && { revision }) };
+}
+
+async function originAnnotations(kit: Kit, { gitOrigin, directory }: PackArguments, call: CallOptions): Promise<Annotations | undefined> {
+  if (gitOrigin !== true) return undefined;
+  const origin = await import('./git-origin.ts');
+  return await origin.gitOrigin(kit, directory, call);
+}
+
+/** With what is to be had of content that stays elsewhere. */
+async function withRemoteContent(kit: Kit, kitfile: Kitfile, { verifyRemote }: PackArguments, call: CallOptions): Promise<Kitfile> {
+  const entries = remoteEntries(kitfile);
+  if (entries.length === 0) return kitfile;
+  const { recordRemoteContent, requireRemoteHashes } = await import('./remote-record.ts');
+  if (verifyRemote === false) requireRemoteHashes(entries);
+  const recorded = verifyRemote === false ? kitfile : await recordRemoteContent(kit, kitfile, call);
+  warnOfRemote(entries, '', call);
+  return recorded;
 }
 
 function weightsOf(plans: readonly LayerPlan[]): WalkEntry[] {

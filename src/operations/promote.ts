@@ -6,11 +6,12 @@ import { formatLocation, type Location, referenceTarget } from '../oci/reference
 import type { Signer } from '../signing/signer.ts';
 import type { ReadTarget } from '../targets/types.ts';
 import { type Admit, admitted } from './admission.ts';
-import { copy } from './copy.ts';
+import { copyAdmitted } from './copy.ts';
 import { type MoveOutcome, moveTag, resolveTag } from './promote-tag.ts';
 import { openTag, type TagPlace } from './history-place.ts';
 import type { Kit } from './kit.ts';
 import { openRemoteSource, openSource, type Source } from './open-location.ts';
+import { admission } from './policy-configured.ts';
 import { requireOneReference } from './verify.ts';
 
 export interface PromoteArguments {
@@ -40,17 +41,18 @@ export interface PromoteResult extends MoveOutcome {
  * @throws KitError REFERENCE_NOT_FOUND | TAG_MOVED, what `admit` throws, and those of copy
  */
 export async function promote(kit: Kit, args: PromoteArguments, call: CallOptions = {}): Promise<PromoteResult> {
-  const { source, destination, local = false, admit, dryRun = false, expect } = args;
+  const { source, destination, local = false, dryRun = false, expect } = args;
   requireOneReference(source, 'promote');
   const place = await openTag(kit, destination, { local, verb: 'promote', create: !dryRun });
   const from = await openPromoted(kit, source, local, call);
+  const admit = await admission(kit, args.admit, destination);
   const goal = await from.target.resolve(admit === undefined ? from.reference : await admitted(from, admit, call), call);
   const current = await resolveTag(place, call);
   requireExpected(place, current, expect, goal.digest);
   const isMove = current !== goal.digest;
   if (isMove && !dryRun && !isSameRepository(from, place)) {
     const ends = { source: withDigest(source, goal.digest), destination: withoutTag(destination), fromLocal: local, toLocal: local };
-    await copy(kit, { ...ends, referrers: true }, call);
+    await copyAdmitted(kit, { ...ends, referrers: true }, call);
   }
   const by = args.by ?? currentActor(kit.env);
   const moved = await moveTag(kit, place, { kind: 'promotion', goal, current, from: from.name, by, signer: args.signer, dryRun }, call);

@@ -14,6 +14,7 @@ import { earlierValues, movesBack, movesTo } from './history-moves.ts';
 import { openTag, type TagPlace } from './history-place.ts';
 import { versionBefore } from './history-versions.ts';
 import type { Kit } from './kit.ts';
+import { admission } from './policy-configured.ts';
 import { currentActor, requireExpected } from './promote.ts';
 import { isDoneAlready, type MoveOutcome, moveTag } from './promote-tag.ts';
 
@@ -54,7 +55,7 @@ interface Goal {
  * @throws KitError REFERENCE_NOT_FOUND | TAG_MOVED | BLOB_NOT_FOUND, and what `admit` throws
  */
 export async function rollback(kit: Kit, args: RollbackArguments, call: CallOptions = {}): Promise<RollbackResult> {
-  const { location, to, expect, admit, dryRun = false } = args;
+  const { location, to, expect, dryRun = false } = args;
   const place = await openTag(kit, location, { local: args.local ?? false, verb: 'roll back' });
   const { digest: current } = await place.target.resolve(place.tag, call);
   const named = to === undefined ? undefined : await findNamed(place, location, to, call);
@@ -75,7 +76,9 @@ export async function rollback(kit: Kit, args: RollbackArguments, call: CallOpti
   if (goal.descriptor.digest !== current) {
     await requireComplete(kit, place, goal.descriptor, call);
     const source = { target: place.target, reference: goal.descriptor.digest, name: goal.name, isLocal: place.isLocal };
-    await admit?.(source, goal.descriptor, call);
+    await (
+      await admission(kit, args.admit)
+    )?.(source, goal.descriptor, call);
   }
   const by = args.by ?? currentActor(kit.env);
   const plan = { kind: 'rollback', goal: goal.descriptor, current, from: goal.name, by, signer: args.signer, dryRun } as const;

@@ -5,6 +5,7 @@ import { isReadmeName } from '../kitfile/file-kind.ts';
 import { readFrontMatter } from '../kitfile/front-matter.ts';
 import { cleanLayerPath } from '../kitfile/layer-path.ts';
 import { summarise } from '../model-files/summary.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
 import { compareBytes } from '../oci/json.ts';
 import { ANNOTATION } from '../oci/media-types.ts';
 import type { Kitfile } from '../kitfile/types.ts';
@@ -71,7 +72,7 @@ function describe(kitfile: Kitfile | undefined, location: Location): Description
 }
 
 /** The manifest itself, whatever a tag says by now. */
-export function pinned(location: Location, { descriptor: { digest } }: Pick<LoadedArtifact, 'descriptor'>): Location {
+export function pinned(location: Location, { descriptor: { digest } }: { readonly descriptor: Pick<Descriptor, 'digest'> }): Location {
   if (location.type !== 'reference') return { ...location, reference: digest };
   return { type: 'reference', reference: { ...location.reference, tags: [], digest } };
 }
@@ -102,7 +103,8 @@ function createdOf({ env }: Kit, { manifest, config }: LoadedArtifact): string |
   return toSeconds(annotated) ?? toSeconds(createdInConfig(config));
 }
 
-function createdInConfig(config: Buffer): string | undefined {
+/** What the config of an image or a ModelPack says. */
+export function createdInConfig(config: Buffer): string | undefined {
   try {
     const { created, descriptor } = JSON.parse(config.toString('utf8')) as { created?: unknown; descriptor?: { createdAt?: unknown } };
     const time = created ?? descriptor?.createdAt;

@@ -31,7 +31,8 @@ export function hasAccepted(reports: readonly Report[]): boolean {
   return reports.some(({ accepted }) => accepted);
 }
 
-async function collect<T extends Report>(source: AsyncIterable<T>, call: CallOptions): Promise<T[]> {
+/** All reports. @throws KitError LIMIT_EXCEEDED, unless one is accepted by then */
+export async function collect<T extends Report>(source: AsyncIterable<T>, call: CallOptions): Promise<T[]> {
   const reports: T[] = [];
   try {
     for await (const report of source) reports.push(report);

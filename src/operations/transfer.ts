@@ -10,6 +10,7 @@ import type { Kit } from './kit.ts';
 import { loadArtifact } from './load-artifact.ts';
 import { MountCandidates } from './mount-candidates.ts';
 import { openDestination, openSource, withDefaultTag } from './open-location.ts';
+import { admission } from './policy-configured.ts';
 
 /** One tag (or digest) that was moved. */
 export interface Transferred {
@@ -80,7 +81,8 @@ export async function pull(kit: Kit, source: Location, call: PullOptions = {}): 
     });
   }
   const results: Transferred[] = [];
-  for (const one of eachTag(source)) results.push(...(await pullOne(kit, one, call)));
+  const admit = await admission(kit, call.admit);
+  for (const one of eachTag(source)) results.push(...(await pullOne(kit, one, { ...call, admit })));
   return results;
 }
 

@@ -1,7 +1,9 @@
 import type { Artifact } from '../formats/types.ts';
 import { isModelKitReference } from '../kitfile/layer-path.ts';
+import { type RemoteEntry, remoteEntries } from '../kitfile/types.ts';
 import type { Annotations } from '../oci/descriptor.ts';
-import type { Digest } from '../oci/digest.ts';
+import { type Digest, isDigest } from '../oci/digest.ts';
+import { shownPlace } from './remote-entry.ts';
 
 /** Where something that is in an artifact, or that it names, comes from. */
 export interface Origin {
@@ -16,22 +18,15 @@ const MAX_DATASETS = 200;
 
 /** Datasets of the Kitfile, packed or elsewhere, and sources that annotations and a ModelPack's config name. Claims of whoever packed it. */
 export function originsOf(annotations: Annotations | undefined, artifact: Artifact | undefined, config: Buffer | undefined): Origin[] {
-  return [...datasetsOf(artifact), ...sourcesOf(annotations, modelpackSource(artifact, config))];
+  return [...datasetsOf(artifact), ...modelOf(artifact), ...sourcesOf(annotations, modelpackSource(artifact, config))];
 }
 
 function datasetsOf(artifact: Artifact | undefined): Origin[] {
   if (artifact === undefined) return [];
-  return (artifact.kitfile?.datasets ?? []).slice(0, MAX_DATASETS).map(({ name, path, remotePath, remoteHash }) => {
-    if (remotePath !== undefined) {
-      const description = `dataset elsewhere${remoteHash === undefined ? '' : `, ${remoteHash}`}`;
-      return {
-        relation: 'dataset',
-        name: `${name === undefined ? '' : `${name}: `}${remotePath}`,
-        description,
-        digest: undefined,
-        size: undefined,
-      };
-    }
+  const elsewhere = artifact.kitfile === undefined ? [] : remoteEntries(artifact.kitfile);
+  return (artifact.kitfile?.datasets ?? []).slice(0, MAX_DATASETS).map(({ name, path }, index) => {
+    const entry = elsewhere.find((one) => one.role === 'dataset' && one.index === index);
+    if (entry !== undefined) return { relation: 'dataset', ...describeRemote(entry) };
     const layer = artifact.layers.find((one) => one.role === 'dataset' && (one.path === path || one.within === path));
     const isReference = layer === undefined && path !== undefined && isModelKitReference(path);
     return {
@@ -42,6 +37,29 @@ function datasetsOf(artifact: Artifact | undefined): Origin[] {
       size: layer?.descriptor.size,
     };
   });
+}
+
+function modelOf(artifact: Artifact | undefined): Origin[] {
+  const entries = artifact?.kitfile === undefined ? [] : remoteEntries(artifact.kitfile);
+  return entries.filter(({ role }) => role === 'model').map((entry) => ({ relation: 'origin', ...describeRemote(entry) }));
+}
+
+/** What stays where it is, by what was found there at pack. */
+function describeRemote(entry: RemoteEntry): Omit<Origin, 'relation'> {
+  const { role, name, remoteFiles, remoteHash, remoteRevision } = entry;
+  const [only, ...others] = remoteFiles ?? [];
+  const details = [
+    `${role} elsewhere`,
+    ...(others.length > 0 ? [`${others.length + 1} files`] : []),
+    ...(remoteRevision === undefined || isDigest(remoteRevision) ? [] : [`at revision ${remoteRevision}`]),
+    ...(remoteHash === undefined ? [] : [remoteHash]),
+  ];
+  return {
+    name: `${name === undefined ? '' : `${name}: `}${shownPlace(entry)}`,
+    description: details.join(', '),
+    digest: isDigest(remoteRevision) ? remoteRevision : others.length === 0 ? only?.digest : undefined,
+    size: remoteFiles?.reduce((sum, { size }) => sum + size, 0),
+  };
 }
 
 interface Source {

@@ -22,6 +22,16 @@ import { type Origin, originsOf } from './tree-origin.ts';
 export interface LineageArguments {
   readonly location: Location;
   readonly lookup: Lookup;
+  /** Told of each manifest that is read, the artifact itself first. */
+  readonly onVisit?: (visited: VisitedManifest) => void;
+}
+
+/** A manifest or index that was met, checked against its digest. */
+export interface VisitedManifest extends Pick<Place, 'source' | 'descriptor' | 'relation'> {
+  readonly content: Manifest | Index;
+  readonly description: string;
+  /** Undefined for what no format can read. */
+  readonly artifact: Artifact | undefined;
 }
 
 /** What a node is to the one above it. `image`: a container image that refers to it. `member`: of an index. */
@@ -68,11 +78,11 @@ interface Place {
  * SBOMs, converted images, and what refers to those. Nothing of it is verified but digests; no layer is read.
  * @throws KitError REFERENCE_NOT_FOUND | DIGEST_MISMATCH for the artifact itself; what is wrong below is a `problem` there
  */
-export async function lineage(kit: Kit, { location, lookup }: LineageArguments, call: CallOptions = {}): Promise<LineageResult> {
+export async function lineage(kit: Kit, { location, lookup, onVisit }: LineageArguments, call: CallOptions = {}): Promise<LineageResult> {
   requireOneReference(location, 'show');
   const source = await openSource(kit, location, lookup, call);
   const descriptor = await source.target.resolve(source.reference, call);
-  const walk = new LineageWalk(kit, lookup, call);
+  const walk = new LineageWalk(kit, lookup, { call, onVisit });
   const root = await walk.visit({ source, descriptor, relation: 'root', name: source.name, depth: 0 });
   return { reference: source.name, digest: descriptor.digest, truncated: walk.truncated, root };
 }
@@ -82,13 +92,15 @@ class LineageWalk {
   readonly #kit: Kit;
   readonly #lookup: Lookup;
   readonly #call: CallOptions;
+  readonly #onVisit: LineageArguments['onVisit'];
   readonly #seen = new Set<string>();
   #nodes = 0;
 
-  constructor(kit: Kit, lookup: Lookup, call: CallOptions) {
+  constructor(kit: Kit, lookup: Lookup, { call, onVisit }: { readonly call: CallOptions; readonly onVisit: LineageArguments['onVisit'] }) {
     this.#kit = kit;
     this.#lookup = lookup;
     this.#call = call;
+    this.#onVisit = onVisit;
   }
 
   /** The node of an artifact with all below it. @throws KitError when it cannot be read itself */
@@ -103,6 +115,7 @@ class LineageWalk {
     const { content, artifact, description, config } = await this.#read(source.target, descriptor, bytes);
     const isImage = relation === 'referrer' && description.startsWith('container image');
     const shown = { ...node, relation: isImage ? 'image' : relation, description, size: sizeOf(content) } as const;
+    this.#onVisit?.({ source, descriptor, relation: shown.relation, content, description, artifact });
     if (depth >= MAX_DEPTH) {
       this.truncated = true;
       return { ...shown, problem: `more than ${MAX_DEPTH} levels: what is below is not shown`, children: [] };

@@ -128,14 +128,15 @@ async function drain(bytes: Bytes): Promise<void> {
   for await (const chunk of bytes) releaseChunk(chunk);
 }
 
-async function* limited(bytes: Bytes, job: UnpackJob, layer: Digest): AsyncGenerator<Uint8Array> {
+/** Counts against what may be written. `layer` names it in messages. @throws KitError LIMIT_EXCEEDED */
+export async function* limited(bytes: Bytes, job: UnpackJob, layer: string): AsyncGenerator<Uint8Array> {
   for await (const chunk of bytes) {
     spend(job, chunk.byteLength, layer);
     yield chunk;
   }
 }
 
-function spend(job: UnpackJob, bytes: number, layer: Digest): void {
+function spend(job: UnpackJob, bytes: number, layer: string): void {
   job.bytesLeft -= bytes;
   if (job.bytesLeft >= 0) return;
   throw new KitError('LIMIT_EXCEEDED', `${layer}: the layer unpacks to more than the limit allows`, {

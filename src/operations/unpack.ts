@@ -3,20 +3,23 @@ import type { CallOptions } from '../events.ts';
 import type { ArtifactLayer } from '../formats/types.ts';
 import { safePath } from '../blobs/safe-path.ts';
 import { type Conflict, Staging } from '../blobs/staging.ts';
+import { remoteEntries } from '../kitfile/types.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { Location } from '../oci/reference.ts';
 import { type Admit, admitted } from './admission.ts';
 import { baseReference, resolveChain } from './base-modelkit.ts';
+import { admission } from './policy-configured.ts';
 import { runAll } from '../targets/run-all.ts';
 import { describeChoices, type Filter, matchesLayer, PathSelection, wantsKitfile, wantsLayer } from './filter.ts';
 import type { Kit } from './kit.ts';
 import { type LoadedArtifact, loadArtifact } from './load-artifact.ts';
 import { openSource, type Source } from './open-location.ts';
-import { warnOfRemoteDatasets } from './remote-dataset.ts';
+import { describeEntry, destinationOf, shownPlace, warnOfRemote } from './remote-entry.ts';
 import { mayHoldFile, modelLayers } from './layer-files.ts';
 import type { SourcedLayer } from './layer-bytes.ts';
 import { type SelectedLayer, type UnpackJob, unpackLayer } from './unpack-layer.ts';
 import { stageKitfile } from './unpack-kitfile.ts';
+import type { RemoteDownload, RemoteDownloads, WantedEntry } from './unpack-remote.ts';
 
 export interface UnpackArguments {
   readonly source: Location;
@@ -37,6 +40,8 @@ export interface UnpackArguments {
   readonly wholeLayers?: boolean;
   /** The digest that a file of a tar layer must have, by clean path, where something else gives one, such as a signed model manifest. */
   readonly digestOf?: (path: string) => Digest | undefined;
+  /** True: content that stays elsewhere is fetched too, and checked against what was recorded at pack. */
+  readonly includeRemote?: boolean;
   /** Asked before anything is written, about the artifact and each base ModelKit whose layers are wanted. */
   readonly admit?: Admit;
 }
@@ -50,6 +55,14 @@ export interface UnpackedLayer {
   readonly files?: readonly string[] | undefined;
 }
 
+/** A file that came from where it stays. */
+export interface RemoteUnpacked {
+  /** `dataset NAME` or `model`. */
+  readonly entry: string;
+  readonly from: string;
+  readonly path: string;
+}
+
 export interface UnpackResult {
   readonly digest: Digest;
   readonly directory: string;
@@ -58,6 +71,8 @@ export interface UnpackResult {
   /** References of the base ModelKits that were unpacked too. */
   readonly bases: readonly string[];
   readonly layers: readonly UnpackedLayer[];
+  /** Files that were fetched from elsewhere; undefined where none were asked for. */
+  readonly remote?: readonly RemoteUnpacked[] | undefined;
   readonly fileCount: number;
   /** Paths of the files that came out of a part of a layer, which no digest covers; undefined where all were checked. */
   readonly unverified?: readonly string[] | undefined;
@@ -72,19 +87,19 @@ export interface UnpackResult {
 export async function unpack(kit: Kit, args: UnpackArguments, call: CallOptions = {}): Promise<UnpackResult> {
   const filters = args.filters ?? [];
   const source = await openSource(kit, args.source, 'local-first', call);
-  const reference = args.admit === undefined ? source.reference : await admitted(source, args.admit, call);
+  const admit = await admission(kit, args.admit);
+  const reference = admit === undefined ? source.reference : await admitted(source, admit, call);
   const artifact = await loadArtifact(source.target, reference, source.name, call);
   const paths = new PathSelection(filters);
   const { selected, chain } = await selectLayers(kit, source, artifact, { filters, paths }, call);
-  for (const base of chain) await args.admit?.(base.source, base.artifact.descriptor, call);
-  warnOfRemoteDatasets(
-    artifact.kitfile?.datasets?.filter(({ name, path = '' }) => wantsLayer(filters, { role: 'dataset', name, path })),
-    call,
-  );
+  for (const base of chain) await admit?.(base.source, base.artifact.descriptor, call);
+  const elsewhere = [...chain.map((base) => base.artifact), artifact].flatMap((one) => wantedRemote(one, one === artifact, filters, paths));
+  await using remote =
+    args.includeRemote === true ? await openRemote(kit, elsewhere, admit, call) : withoutRemote(source.name, elsewhere, call);
 
   const staging = new Staging(args.directory ?? '.', args.conflict ?? 'fail');
   // a signature covers what the digests of the layers cover
-  const needsWhole = args.wholeLayers === true || args.admit !== undefined;
+  const needsWhole = args.wholeLayers === true || admit !== undefined;
   const job: UnpackJob = {
     staging,
     link: args.link === true,
@@ -97,12 +112,15 @@ export async function unpack(kit: Kit, args: UnpackArguments, call: CallOptions 
   };
   let kitfile: UnpackResult['kitfile'];
   try {
-    checkConflicts(selected, staging);
+    const whole = [...selected, ...remote.layers];
+    checkConflicts(whole, remote.downloads, staging);
     const withKitfile = wantsKitfile(filters) && artifact.kitfile !== undefined;
     if (withKitfile) kitfile = await stageKitfile(kit, staging, artifact, args.conflict ?? 'fail');
-    const bytes = selected.reduce((sum, { layer, part }) => sum + (part === undefined ? layer.descriptor.size : 0), 0);
-    call.onEvent?.({ type: 'plan', blobs: selected.length, bytes });
-    await runAll(selected, kit.concurrency, call.signal, (item, signal) => unpackLayer(item, job, { ...call, signal }));
+    const items = [...whole, ...remote.downloads];
+    call.onEvent?.({ type: 'plan', blobs: items.length, bytes: items.reduce((sum, item) => sum + plannedBytes(item), 0) });
+    await runAll(items, kit.concurrency, call.signal, async (item, signal) => {
+      await ('file' in item ? remote.unpack(item, job, { ...call, signal }) : unpackLayer(item, job, { ...call, signal }));
+    });
     paths.requireFound(source.name);
     if (job.link) warnOfCopies(job, staging.fileCount - (kitfile === 'unpacked' ? 1 : 0), call);
     warnOfCollisions(staging, call);
@@ -117,10 +135,52 @@ export async function unpack(kit: Kit, args: UnpackArguments, call: CallOptions 
     directory: staging.target,
     kitfile,
     bases: chain.map((base) => base.source.name),
-    layers: selected.flatMap(describeLayer),
+    layers: [...selected, ...remote.layers].flatMap(describeLayer),
+    remote: remote === NO_REMOTE ? undefined : remote.downloads.map(describeDownload),
     fileCount: staging.fileCount,
     unverified: job.unverified.length === 0 ? undefined : job.unverified.toSorted(),
   };
+}
+
+interface OpenedRemote extends RemoteDownloads {
+  readonly unpack: (item: RemoteDownload, job: UnpackJob, call: CallOptions) => Promise<void>;
+}
+
+const NO_REMOTE: OpenedRemote = { downloads: [], layers: [], unpack: async () => {}, [Symbol.asyncDispose]: async () => {} };
+
+function withoutRemote(name: string, wanted: readonly WantedEntry[], call: CallOptions): OpenedRemote {
+  const entries = wanted.map(({ entry }) => entry);
+  warnOfRemote(entries, `; \`kit unpack ${name} --include-remote\` fetches them`, call);
+  return NO_REMOTE;
+}
+
+// loaded where it is asked for
+async function openRemote(kit: Kit, wanted: readonly WantedEntry[], admit: Admit | undefined, call: CallOptions): Promise<OpenedRemote> {
+  if (wanted.length === 0) return { ...NO_REMOTE };
+  const { openRemoteDownloads, unpackRemote } = await import('./unpack-remote.ts');
+  return { ...(await openRemoteDownloads(kit, wanted, admit, call)), unpack: unpackRemote };
+}
+
+/** What stays elsewhere and is wanted, as a whole or in part: of a base ModelKit its model. */
+function wantedRemote({ kitfile }: LoadedArtifact, isOwn: boolean, filters: readonly Filter[], paths: PathSelection): WantedEntry[] {
+  if (kitfile === undefined) return [];
+  return remoteEntries(kitfile).flatMap((entry): WantedEntry[] => {
+    const { role, name, path = '' } = entry;
+    if (!isOwn && role !== 'model') return [];
+    if (wantsLayer(filters, { role, name, path })) return [{ entry, wants: () => true }];
+    // without a record nobody knows yet which files there are
+    const isWanted = entry.remoteFiles?.some((file) => paths.wants(destinationOf(entry, file.path))) ?? paths.filters.length > 0;
+    return isWanted ? [{ entry, wants: (file) => paths.wants(file) }] : [];
+  });
+}
+
+function plannedBytes(item: SelectedLayer | RemoteDownload): number {
+  if ('file' in item) return item.file.size;
+  return item.part === undefined ? item.layer.descriptor.size : 0;
+}
+
+function describeDownload({ entry, path }: RemoteDownload): RemoteUnpacked {
+  return { entry: describeEntry(entry), from: shownPlace(entry), path };
 }
 
 /** The layers that the filters choose, of the artifact and of the base ModelKits that its model comes from. */
@@ -170,7 +230,9 @@ function select(item: SourcedLayer, isWhole: boolean, paths: PathSelection): Sel
 }
 
 function checkFilters(filters: readonly Filter[], artifact: LoadedArtifact, bases: readonly LoadedArtifact[]): void {
-  const layers = [...artifact.layers, ...bases.flatMap(modelLayers)];
+  const elsewhere =
+    artifact.kitfile === undefined ? [] : remoteEntries(artifact.kitfile).map((entry) => ({ ...entry, path: entry.path ?? '' }));
+  const layers = [...artifact.layers, ...bases.flatMap(modelLayers), ...elsewhere];
   for (const filter of filters) {
     // which files there are is not known before the layers were read
     if (filter.types.includes('path')) continue;
@@ -229,7 +291,8 @@ function checkPaths(selected: readonly SelectedLayer[]): void {
   }
 }
 
-function checkConflicts(selected: readonly SelectedLayer[], staging: Staging): void {
+function checkConflicts(selected: readonly SelectedLayer[], downloads: readonly RemoteDownload[], staging: Staging): void {
+  for (const { entry, path } of downloads) staging.wants(path, shownPlace(entry));
   for (const { layer } of selected)
     if (layer.encoding === 'raw') staging.wants(safePath(layer.target, layer.descriptor.digest), layer.descriptor.digest);
 }

@@ -119,19 +119,22 @@ export class BlobParts {
     });
   }
 
-  /** A 206 has to be the range that was asked for: anything else would put bytes in the wrong place. */
-  #checked({ start, end }: ByteRange, response: TransportResponse): Bytes {
-    const header = response.header('content-range') ?? '';
-    const [, first, last, total] = /^bytes (\d+)-(\d+)\/(\d+|\*)$/i.exec(header.trim()) ?? [];
-    const isOther = Number(first) !== start || Number(last) >= end || Number(last) < start;
-    if (isOther || (total !== '*' && Number(total) !== this.blob.size)) {
-      throw new KitError(
-        'REGISTRY_ERROR',
-        `${this.#name}: asked for bytes ${start}-${end - 1} of ${this.blob.size}, the registry sends \`${header}\``,
-      );
-    }
-    return slice(response.body, 0, Number(last) + 1 - start);
+  #checked(range: ByteRange, response: TransportResponse): Bytes {
+    return partOf(response, range, this.blob.size, this.#name);
   }
+}
+
+/** The bytes of a 206, which has to be the range that was asked for: anything else would put bytes in the wrong place. @throws KitError REGISTRY_ERROR */
+export function partOf(response: TransportResponse, { start, end }: ByteRange, size: number, name: string): Bytes {
+  const header = response.header('content-range') ?? '';
+  const [, first, last, total] = /^bytes (\d+)-(\d+)\/(\d+|\*)$/i.exec(header.trim()) ?? [];
+  const isOther = Number(first) !== start || Number(last) >= end || Number(last) < start;
+  if (isOther || (total !== '*' && Number(total) !== size))
+    throw new KitError(
+      'REGISTRY_ERROR',
+      `${name}: asked for bytes ${start}-${end - 1} of ${size}, ${response.url.host} sends \`${header}\``,
+    );
+  return slice(response.body, 0, Number(last) + 1 - start);
 }
 
 /** Bytes [start, end) of `bytes`; the rest is not read. */

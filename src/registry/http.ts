@@ -1,5 +1,4 @@
 import type { Bytes } from '../blobs/source.ts';
-import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import { Authenticator, type Authorization } from './auth.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -8,7 +7,7 @@ import { leadsInside } from './location.ts';
 import type { NetworkOptions, Sleep } from './options.ts';
 import { RangeBudget } from './range-budget.ts';
 import { RANGE_LIMITS } from './range-planner.ts';
-import { redactUrl } from './redact.ts';
+import { isRedirect, nextHop } from './redirect.ts';
 import { timerSleep, withRetry } from './retry.ts';
 import { type Method, Transport, type TransportResponse } from './transport.ts';
 import { UploadRecords } from './upload-records.ts';
@@ -32,9 +31,6 @@ export interface RegistryRequest {
   readonly isBulk?: boolean | undefined;
   readonly call: CallOptions;
 }
-
-const MAX_HOPS = 5;
-const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 /** Requests to registries: credentials on demand, redirects by hand, transient failures retried, errors explained. */
 export class RegistryHttp {
@@ -108,9 +104,10 @@ export class RegistryHttp {
         isPatient: request.isPatient,
         isBulk: request.isBulk,
       });
-      if (!REDIRECTS.has(response.status) || request.accept.includes(response.status)) return { response, url, isTrusted };
+      if (!isRedirect(response) || request.accept.includes(response.status)) return { response, url, isTrusted };
       await response.discard();
-      url = nextHop(request, url, response, visited);
+      const { name: subject } = request.subject;
+      url = nextHop({ method, subject, from: url, response, visited, leadsInside: (to) => leadsInside(to, endpoint) });
     }
   }
 }
@@ -120,28 +117,6 @@ interface Answer {
   readonly url: URL;
   /** The answer comes from the registry itself, with no other host on the way. */
   readonly isTrusted: boolean;
-}
-
-function nextHop(request: RegistryRequest, from: URL, response: TransportResponse, visited: ReadonlySet<string>): URL {
-  const location = response.header('location');
-  const refuse = (why: string) => {
-    const message = `${request.subject.name}: ${why} (${request.method} ${redactUrl(from)}: ${response.status})`;
-    return new KitError('REGISTRY_ERROR', message);
-  };
-  const url = location === undefined ? null : URL.parse(location, from.href);
-  if (url === null || !/^https?:$/.test(url.protocol)) throw refuse('a redirect leads nowhere');
-  // 301 to 303 turn other methods into GET: only the body-less ones mean the same afterwards
-  if (request.method !== 'GET' && request.method !== 'HEAD' && response.status < 307)
-    throw refuse('a redirect would drop the request body');
-  if (from.protocol === 'https:' && url.protocol === 'http:')
-    throw refuse(`a redirect from https to http (${redactUrl(url)}) is not followed`);
-  if (leadsInside(url, request.endpoint)) throw refuse(`a redirect to a private address (${redactUrl(url)}) is not followed`);
-  url.username = '';
-  url.password = '';
-  url.hash = '';
-  if (visited.has(url.href)) throw refuse('redirects form a loop');
-  if (visited.size > MAX_HOPS) throw refuse(`more than ${MAX_HOPS} redirects`);
-  return url;
 }
 
 function failed({ method, subject, endpoint }: RegistryRequest, url: URL, isAuthenticated: boolean): FailedExchange {

@@ -9,6 +9,7 @@ import { readLimited } from './body.ts';
 import { reading, type RepositoryContext, repositoryUrl, subjectOf } from './context.ts';
 import { nextPage } from './listing.ts';
 import { fetchManifest } from './manifests.ts';
+import { plainText } from './redact.ts';
 import type { TransportResponse } from './transport.ts';
 
 const MAX_PAGES = 1000;
@@ -102,12 +103,19 @@ function parsePage(body: Buffer, name: string): readonly Descriptor[] {
   }
 }
 
-/** Tools have put other things than an index under this tag; they list nothing. */
+/** Tools have put other things than an index under this tag; they list nothing, and hide what does refer to `subject`. */
 async function* fallbackReferrers(context: RepositoryContext, subject: Digest, call: CallOptions): AsyncGenerator<Descriptor> {
+  const tag = referrersTag(subject);
+  const hidden = (what: string): void => {
+    const message = `${context.name}:${tag}: the tag that lists what refers to ${subject} ${what}: no signature, attestation or SBOM is found by it`;
+    call.onEvent?.({ type: 'warning', code: 'MANIFEST_INVALID', message });
+  };
   try {
-    const { descriptor, bytes } = await fetchManifest(context, referrersTag(subject), call);
+    const { descriptor, bytes } = await fetchManifest(context, tag, call);
     if (isIndexType(descriptor.mediaType)) yield* parseIndex(bytes, descriptor.digest).manifests;
+    else hidden(`holds \`${plainText(descriptor.mediaType)}\``);
   } catch (error) {
     if (!isKitError(error, 'REFERENCE_NOT_FOUND', 'MANIFEST_INVALID')) throw error;
+    if (error.code === 'MANIFEST_INVALID') hidden('holds what is no manifest');
   }
 }

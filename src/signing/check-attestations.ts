@@ -32,7 +32,8 @@ export async function* checkAttestations(
   }
 }
 
-async function requireAttestation(
+/** Who signed an attestation, and what it says. @throws KitError SIGNATURE_INVALID whose message says why it is not accepted */
+export async function requireAttestation(
   { kind, bytes, annotations }: Candidate,
   requirement: AttestationRequirement,
 ): Promise<{ signer: Signatory; statement: Statement }> {

@@ -11,6 +11,8 @@ export interface SignatureReport extends Pick<Candidate, 'kind' | 'digest'> {
   readonly accepted: boolean;
   /** Who signed, if it is accepted. */
   readonly signer?: Signatory;
+  /** What was signed along with the digest, if it is accepted and there is any. */
+  readonly annotations?: Readonly<Record<string, unknown>>;
   /** Why it is not accepted. */
   readonly reason?: string;
 }
@@ -34,12 +36,15 @@ export async function checkSignature(candidate: Candidate, requirement: Signatur
   const { kind, digest } = candidate;
   const verdict = await judge(async () => await requireSignature(candidate, requirement));
   if ('reason' in verdict) return { kind, digest, accepted: false, reason: verdict.reason };
-  return { kind, digest, accepted: true, signer: verdict.value };
+  return { kind, digest, accepted: true, ...verdict.value };
 }
 
-async function requireSignature({ kind, bytes, annotations }: Candidate, requirement: SignatureRequirement): Promise<Signatory> {
+async function requireSignature(
+  { kind, bytes, annotations }: Candidate,
+  requirement: SignatureRequirement,
+): Promise<Pick<SignatureReport, 'annotations'> & { readonly signer: Signatory }> {
   if (kind === 'legacy') return await requireSimpleSigning(bytes, annotations, requirement);
   const { payload, signatory } = await openBundle(bytes, requirement.verifier);
-  requireSignatureStatement(payload, requirement);
-  return signatory;
+  const signed = requireSignatureStatement(payload, requirement);
+  return { signer: signatory, ...(Object.keys(signed).length > 0 && { annotations: signed }) };
 }

@@ -31,7 +31,7 @@ export function identityVerifier(wanted: readonly IdentityRequirement[], trust: 
       const identity = certificate?.subjectAlternativeName ?? '';
       const issuer = certificate?.extensions?.issuer ?? '';
       const isWanted = wanted.some((one) => matches(one.identity, identity) && matches(one.issuer, issuer));
-      if (!isWanted) throw notAccepted(`it is by ${identity} (${issuer}), not by ${name}`);
+      if (!isWanted) throw notAccepted(`it is by ${identity} (${issuer}), not by ${name}${nearMiss(wanted, identity)}`);
       return { type: 'identity', identity, issuer, claims: fulcioClaims(new X509Certificate(Buffer.from(der, 'base64')).raw), logs, times };
     },
   };
@@ -42,6 +42,15 @@ function matches(wanted: Wanted, actual: string): boolean {
   if (typeof wanted === 'string') return wanted === actual;
   const [found] = new RegExp(`^(?:${wanted.source})$`, wanted.flags).exec(actual) ?? [];
   return found === actual;
+}
+
+/** What is easily overlooked: another issuer, and a match of a part, which is enough for cosign's patterns. */
+function nearMiss(wanted: readonly IdentityRequirement[], identity: string): string {
+  if (wanted.some((one) => matches(one.identity, identity))) return ': the issuer is another one';
+  const isPart = wanted.some((one) =>
+    typeof one.identity === 'string' ? identity.includes(one.identity) : identity.search(one.identity) >= 0,
+  );
+  return isPart ? ': that matches a part of it only' : '';
 }
 
 function show(wanted: Wanted): string {

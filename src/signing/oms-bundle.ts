@@ -13,8 +13,8 @@ export async function sealModel(
   signer: Signer,
 ): Promise<Buffer> {
   const { envelope, material, verifierPem } = await sealEnvelope(omsStatement(model.name, model.files, model.ignored), signer);
-  if (material.publicKey === undefined || material.publicKey === null) return makeBundle(envelope, material);
   requireCurve(verifierPem, signer.name);
+  if (material.publicKey === undefined || material.publicKey === null) return makeBundle(envelope, { tlogEntries: [], ...material });
   // its readers know a key by the hash of its PEM text, and refuse any other hint
   const hint = createHash('sha256').update(verifierPem).digest('hex');
   return makeBundle(envelope, { tlogEntries: [], ...material, publicKey: { hint } });
@@ -22,6 +22,7 @@ export async function sealModel(
 
 /** The algorithm registry of the specification has curves only. */
 function requireCurve(publicKey: string, name: string): void {
+  // of a certificate too
   const type = createPublicKey(publicKey).asymmetricKeyType ?? 'unknown';
   if (type === 'ec') return;
   throw new KitError('UNSUPPORTED', `${name} is a key of type ${type}: model signatures are made with ECDSA keys only`, {

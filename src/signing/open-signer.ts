@@ -12,6 +12,9 @@ export interface SignerSource {
   readonly password?: ((name: string) => Promise<string>) | undefined;
   /** As in `openKeySigner`. */
   readonly ownHash?: boolean;
+  /** With a key: signatures carry this certificate of it, see `certified`. Only those over the files of a model may. */
+  readonly certificate?: string | undefined;
+  readonly certificateChain?: string | undefined;
   /** See `readSigningConfig`. Default: the public services of sigstore for a certificate, none for a key. */
   readonly signingConfig?: string | undefined;
   /** Each replaces what the config says. */
@@ -38,8 +41,10 @@ export async function openSigner(source: SignerSource): Promise<Signer> {
   const { key, password, ownHash = false, env = process.env, signal } = source;
   const services = await servicesOf(source);
   const witnesses = witnessesOf(services, signal);
-  if (key !== undefined)
-    return witnessed(await openKeySigner(key, { env, ownHash, ...(password !== undefined && { password }) }), witnesses);
+  if (key !== undefined) {
+    const signer = await openKeySigner(key, { env, ownHash, ...(password !== undefined && { password }) });
+    return witnessed(await withCertificate(signer, source), witnesses);
+  }
   const { fulcioUrl } = services;
   if (fulcioUrl === undefined)
     throw new KitError('CONFIG_INVALID', 'the signing config names no certificate authority that can be used now', {
@@ -51,6 +56,12 @@ export async function openSigner(source: SignerSource): Promise<Signer> {
     });
   }
   return witnessed(keylessSigner({ fulcioUrl, signal, identity: identityOf(source, services.oidcIssuer) }), witnesses);
+}
+
+async function withCertificate(signer: Signer, { certificate, certificateChain: chain }: SignerSource): Promise<Signer> {
+  if (certificate === undefined) return signer;
+  const { certified } = await import('./certificate-signer.ts');
+  return await certified(signer, { certificate, chain });
 }
 
 function identityOf(source: SignerSource, issuer: string | undefined): ReturnType<typeof identityFinder> {

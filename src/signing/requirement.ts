@@ -17,7 +17,8 @@ export interface AttestationRequirement {
   readonly verifier: Verifier;
   /** Of the manifest. */
   readonly digest: Digest;
-  readonly predicateType: string;
+  /** Undefined: any, but a plain signature is no attestation. */
+  readonly predicateType: string | undefined;
 }
 
 /** Why one signature is not accepted. `why` follows the word "because"; text of others in it is made harmless. */

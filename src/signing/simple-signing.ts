@@ -33,14 +33,15 @@ export async function requireSimpleSigning(
   payload: Uint8Array,
   annotations: Annotations,
   requirement: SignatureRequirement,
-): Promise<Signatory> {
+): Promise<{ readonly signer: Signatory; readonly annotations?: Readonly<Record<string, unknown>> }> {
   const text = annotations[SIGNATURE_ANNOTATION];
   if (text === undefined || text === '') throw notAccepted('it has no signature annotation');
   const signature = decodeSignature(text);
-  const signatory = await requirement.verifier.verify({ data: payload, signature, material: legacyMaterial(annotations) });
+  const signer = await requirement.verifier.verify({ data: payload, signature, material: legacyMaterial(annotations) });
   const { critical, optional } = parseJson(payloadSchema, payload, 'its payload');
   const digest = critical.image['docker-manifest-digest'];
   if (digest !== requirement.digest) throw notAccepted(`it signs ${digest}, not ${requirement.digest}`);
   requireAnnotations(optional, requirement);
-  return signatory;
+  const hasAnnotations = typeof optional === 'object' && optional !== null && Object.keys(optional).length > 0;
+  return { signer, ...(hasAnnotations && { annotations: { ...optional } }) };
 }

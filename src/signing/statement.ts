@@ -46,19 +46,22 @@ export function parseStatement(payload: Uint8Array): Statement {
 }
 
 /**
- * Accepts a statement, already authenticated, that is a plain signature meeting the requirement.
+ * Accepts a statement, already authenticated, that is a plain signature meeting the requirement; returns what it says beside the digest.
  * @throws KitError SIGNATURE_INVALID whose message says why it is not
  */
-export function requireSignatureStatement(payload: Uint8Array, requirement: SignatureRequirement): void {
+export function requireSignatureStatement(payload: Uint8Array, requirement: SignatureRequirement): Readonly<Record<string, unknown>> {
   const statement = parseStatement(payload);
   if (statement.predicateType !== SIGNATURE_PREDICATE_TYPE) {
     throw notAccepted(`it is an attestation (${statement.predicateType}), not a signature`);
   }
-  requireOne(subjectsWith(statement, requirement.digest), requirement);
+  return requireOne(subjectsWith(statement, requirement.digest), requirement);
 }
 
-/** Accepts a statement, already authenticated, of the predicate type. @throws KitError SIGNATURE_INVALID */
-export function requireAttestationStatement(payload: Uint8Array, { digest, predicateType }: AttestationRequirement): Statement {
+/** Accepts a statement, already authenticated, of the predicate type, or of any. @throws KitError SIGNATURE_INVALID */
+export function requireAttestationStatement(
+  payload: Uint8Array,
+  { digest, predicateType }: Omit<AttestationRequirement, 'verifier'>,
+): Statement {
   const statement = parseStatement(payload);
   requirePredicateType(statement, predicateType);
   subjectsWith(statement, digest);
@@ -66,11 +69,11 @@ export function requireAttestationStatement(payload: Uint8Array, { digest, predi
 }
 
 /** @throws KitError SIGNATURE_INVALID */
-export function requirePredicateType({ predicateType: actual }: Statement, predicateType: string): void {
-  if (actual === predicateType) return;
+export function requirePredicateType({ predicateType: actual }: Statement, predicateType: string | undefined): void {
+  if (actual === predicateType || (predicateType === undefined && actual !== SIGNATURE_PREDICATE_TYPE)) return;
   throw notAccepted(
-    actual === SIGNATURE_PREDICATE_TYPE
-      ? `it is a signature, not an attestation (${predicateType})`
+    actual === SIGNATURE_PREDICATE_TYPE || predicateType === undefined
+      ? `it is a signature, not an attestation${predicateType === undefined ? '' : ` (${predicateType})`}`
       : `it attests ${actual}, not ${predicateType}`,
   );
 }
@@ -86,12 +89,12 @@ function subjectsWith({ subject }: Statement, digest: Digest): readonly Statemen
 }
 
 /** One of the subjects must have all the annotations. */
-function requireOne(subjects: readonly StatementSubject[], requirement: SignatureRequirement): void {
+function requireOne(subjects: readonly StatementSubject[], requirement: SignatureRequirement): Readonly<Record<string, unknown>> {
   let refusal: KitError | undefined;
   for (const { annotations } of subjects) {
     try {
       requireAnnotations(annotations, requirement);
-      return;
+      return annotations ?? {};
     } catch (error) {
       if (!(error instanceof KitError)) throw error;
       refusal ??= error;

@@ -57,10 +57,12 @@ function legacySignature(payload: string, annotations: Candidate['annotations'])
   });
 }
 
-/** The JSON as it is where that is one line. */
+/** JSON as it is, but in one line: its strings hold no line break. Not parsed again, which content nested without end would not survive. */
 function oneLine(bytes: Uint8Array): string {
-  const text = Buffer.from(bytes).toString('utf8').trim();
-  return text.includes('\n') ? JSON.stringify(JSON.parse(text)) : text;
+  return Buffer.from(bytes)
+    .toString('utf8')
+    .trim()
+    .replaceAll(/[\r\n]\s*/g, '');
 }
 
 /** Where a statement that is found stands. */

@@ -26,6 +26,8 @@ export interface KeySignatory extends Proofs {
   readonly type: 'key';
   /** As the user named the key: mostly the path of its file. */
   readonly name: string;
+  /** All names that a policy has for it. */
+  readonly names?: readonly string[];
   /** Base64 of the SHA-256 of the public key (SPKI DER), which sigstore bundles carry as `hint`. */
   readonly keyId: string;
 }

@@ -45,13 +45,10 @@ export class ArchiveReader {
   async *read({ offset, size }: ArchiveMember, range: ByteRange = { start: 0, end: size }, signal?: AbortSignal): Bytes {
     const handle = await openOrMissing(this.#path);
     if (handle === undefined) throw this.#changed();
-    const readInto = async (chunk: Uint8Array, position: number): Promise<void> => {
-      signal?.throwIfAborted();
-      if ((await fill(handle, this.#path, chunk, position)) < chunk.byteLength) throw this.#changed();
-    };
+    const file = { handle, failed: (error: unknown) => asPathError(error, this.#path), cutOff: () => this.#changed() };
     try {
       if ((await stampOf(handle, this.#path)).stamp !== this.#stamp) throw this.#changed();
-      yield* readAhead({ start: offset + range.start, end: offset + Math.min(range.end, size) }, readInto);
+      yield* readAhead(file, { start: offset + range.start, end: offset + Math.min(range.end, size) }, signal);
     } finally {
       await handle.close();
     }

@@ -301,18 +301,10 @@ async function hashFile(path: string, digest: Digest, size: number, signal: Abor
 
 async function* readFileRange(path: string, blob: Descriptor, range: ByteRange, signal: AbortSignal | undefined): Bytes {
   const handle = await openBlob(path, blob);
-  const readInto = async (chunk: Uint8Array, start: number): Promise<void> => {
-    for (let done = 0; done < chunk.byteLength;) {
-      signal?.throwIfAborted();
-      const { bytesRead } = await withPath(path, async () => await handle.read(chunk, done, chunk.byteLength - done, start + done));
-      if (bytesRead === 0) {
-        throw new KitError('SIZE_MISMATCH', `${blob.digest}: ${path} was cut off at ${start + done} bytes while it was read`);
-      }
-      done += bytesRead;
-    }
-  };
+  const cutOff = (position: number): KitError =>
+    new KitError('SIZE_MISMATCH', `${blob.digest}: ${path} was cut off at ${position} bytes while it was read`);
   try {
-    yield* readAhead(range, readInto);
+    yield* readAhead({ handle, failed: (error) => asPathError(error, path), cutOff }, range, signal);
   } finally {
     await handle.close();
   }

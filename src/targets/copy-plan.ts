@@ -1,9 +1,9 @@
-import { KitError } from '../errors.ts';
+import { isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { childrenOf } from '../oci/manifest.ts';
-import { isManifestLike } from '../oci/media-types.ts';
+import { isIndexType, isManifestLike } from '../oci/media-types.ts';
 import { fetchMetadata } from './manifest-bytes.ts';
 import type { ReadTarget } from './types.ts';
 
@@ -35,6 +35,8 @@ export class CopyPlan {
   readonly blobs = new Map<Digest, Descriptor>();
   /** Children before their parents, each digest once. */
   readonly manifests = new Map<Digest, PlannedManifest>();
+  /** Manifests that an index lists and the source lacks: an index need not lie beside all that it lists. */
+  readonly absent = new Map<Digest, Descriptor>();
   /** Those of the manifests that came along for their subject, by their digest: see addReferrers. */
   readonly referrers = new Map<Digest, PlannedReferrer>();
   /** Tags that come along besides those that the caller puts on. */
@@ -63,16 +65,24 @@ export class CopyPlan {
     await this.#visit(root, root, 0, options);
   }
 
-  async #visit(descriptor: Descriptor, root: Descriptor, depth: number, options: CallOptions): Promise<void> {
+  async #visit(descriptor: Descriptor, root: Descriptor, depth: number, options: CallOptions, isListed = false): Promise<void> {
     if (this.#visited.has(descriptor.digest)) return;
     this.#read += descriptor.size;
     if (depth > MAX_DEPTH || this.#visited.size >= MAX_MANIFESTS || this.#read > MAX_MANIFEST_BYTES) {
       throw new KitError('LIMIT_EXCEEDED', `${root.digest}: too many manifests below it, or too deep`);
     }
     this.#visited.add(descriptor.digest);
-    const bytes = await fetchMetadata(this.src, descriptor, { signal: options.signal });
+    const bytes = await fetchMetadata(this.src, descriptor, { signal: options.signal }).catch((error: unknown) => {
+      if (isListed && isKitError(error, 'BLOB_NOT_FOUND')) return undefined;
+      throw error;
+    });
+    if (bytes === undefined) {
+      this.absent.set(descriptor.digest, descriptor);
+      return;
+    }
     for (const child of childrenOf(descriptor, bytes)) {
-      if (isManifestLike(child.mediaType)) await this.#visit(child, root, depth + 1, options);
+      const isListed = isIndexType(descriptor.mediaType);
+      if (isManifestLike(child.mediaType)) await this.#visit(child, root, depth + 1, options, isListed);
       else this.#addBlob(child, descriptor);
     }
     this.manifests.set(descriptor.digest, { descriptor, bytes });

@@ -60,6 +60,7 @@ export async function planCopy(src: ReadTarget, roots: readonly Descriptor[], op
 export async function copyPlanned(plan: CopyPlan, dst: Target, tags: readonly PlannedTag[], options: CopyOptions = {}): Promise<void> {
   // a store whose garbage others may collect is asked to keep what is found or put there until it is listed
   await using _lease = await from('destination', async () => await dst.can.lease?.(options));
+  await from('source', async () => await requireAbsent(plan, dst, options));
   const outgoing = [...plan.blobs.values()].map((blob) => plannedBlob(blob, options.label));
   await from('destination', async () => await warnOfLimits(dst, outgoing, options));
   options.onEvent?.({ type: 'plan', blobs: plan.blobs.size + plan.manifests.size, bytes: plan.size });
@@ -76,6 +77,18 @@ export async function copyPlanned(plan: CopyPlan, dst: Target, tags: readonly Pl
     for (const planned of plan.tags) await tellReplaced(dst, planned, options);
     for (const { descriptor, tag } of [...plan.tags, ...tags]) await dst.tag(descriptor, tag, options);
   });
+}
+
+/** What the source lacks of an index must be where the index goes. @throws KitError BLOB_NOT_FOUND */
+async function requireAbsent({ absent, src }: CopyPlan, dst: Target, options: CallOptions): Promise<void> {
+  // within one repository nothing goes anywhere
+  if (src.name === dst.name) return;
+  for (const manifest of absent.values()) {
+    if (await from('destination', async () => await dst.has(manifest, options))) continue;
+    throw new KitError('BLOB_NOT_FOUND', `the index lists ${manifest.digest}, which neither ${src.name} nor ${dst.name} has`, {
+      hint: `copy it there first: an index need not hold all that it lists, but where it goes that must be`,
+    });
+  }
 }
 
 /** A tag that comes along was not asked for by name: what it pointed at before is told, since nothing else may. */
@@ -119,12 +132,23 @@ async function isThere(dst: Target, blob: Descriptor, subject: Descriptor | unde
 function fetchedFrom(src: ReadTarget, blob: Descriptor, { onEvent }: CallOptions): BlobSource {
   return {
     size: blob.size,
-    async *open(range, signal) {
-      yield* await src.fetch(blob, { signal, onEvent, ...(range === undefined ? {} : { range }) });
-    },
+    open: (range, signal) => onceOpened(async () => await src.fetch(blob, { signal, onEvent, ...(range === undefined ? {} : { range }) })),
     cloneTo: async (path) => {
       const file = src.can.localPath?.(blob);
       return file !== undefined && (await reflink(file, path));
+    },
+  };
+}
+
+/** The bytes of a stream that is still to be opened, with no step of its own for each chunk. */
+function onceOpened(open: () => Promise<Bytes>): Bytes {
+  return {
+    [Symbol.asyncIterator]() {
+      let inner: AsyncIterator<Uint8Array> | undefined;
+      return {
+        next: () => inner?.next() ?? open().then(async (bytes) => await (inner = bytes[Symbol.asyncIterator]()).next()),
+        return: async () => (await inner?.return?.()) ?? { done: true, value: undefined },
+      };
     },
   };
 }

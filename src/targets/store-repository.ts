@@ -126,7 +126,8 @@ export class StoreRepository implements Target {
     for (const parent of listed.filter(({ mediaType }) => isIndexType(mediaType))) {
       const children = childrenOf(parent, await fetchMetadata(this.#store.blobs, parent, options));
       const child = children.find((candidate) => candidate.digest === digest && isManifestLike(candidate.mediaType));
-      if (child !== undefined) return child;
+      // an index may be here without all that it names
+      if (child !== undefined && this.#store.blobs.localPath(child) !== undefined) return child;
     }
     return undefined;
   }

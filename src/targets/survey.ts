@@ -2,8 +2,8 @@ import { isKitError, type KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
-import { childrenOf } from '../oci/manifest.ts';
-import { isManifestLike } from '../oci/media-types.ts';
+import { childrenOf, parseIndex } from '../oci/manifest.ts';
+import { isIndexType, isManifestLike, MEDIA_TYPE } from '../oci/media-types.ts';
 import type { BlobDirectory } from './blob-directory.ts';
 import type { Finding } from './finding.ts';
 import { fetchMetadata } from './manifest-bytes.ts';
@@ -68,7 +68,12 @@ export async function survey(blobs: BlobDirectory, roots: readonly Root[], optio
 
 async function contentOf(blobs: BlobDirectory, manifest: Descriptor, options: CallOptions): Promise<Content> {
   try {
-    return { children: childrenOf(manifest, await fetchMetadata(blobs, manifest, options)) };
+    const bytes = await fetchMetadata(blobs, manifest, options);
+    const children = childrenOf(manifest, bytes);
+    if (!isIndexType(manifest.mediaType) || parseIndex(bytes, manifest.digest).artifactType !== MEDIA_TYPE.modelIndex) return { children };
+    // one of ModelKits may have been fetched alone, or what it lists removed
+    const present = await Promise.all(children.map(async (child) => (await blobs.sizeOf(child.digest)) !== undefined));
+    return { children: children.filter((_, position) => present[position] === true) };
   } catch (error) {
     if (!isKitError(error)) throw error;
     return { problem: error };

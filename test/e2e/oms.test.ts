@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { GOLDEN, type Sandbox, sandbox } from '../support/kit.ts';
 import { startRegistry, type TestRegistry } from '../support/registry.ts';
+import { fakeToken, startSigstoreMock } from '../support/sigstore-mock.ts';
 
 const KEYS = join(GOLDEN, 'cosign-keys');
 const KEY = ['--key', join(KEYS, 'cosign.key')];
@@ -200,4 +201,39 @@ test.each<[string, string[], number, string]>([
   const run = await box.kit(args, { env });
   expect(run).toMatchObject({ status, stdout: '' });
   expect(run.stderr).toContain(message);
+});
+
+test('as an identity: a directory and an artifact', async () => {
+  const box = await sandbox();
+  const sigstore = await startSigstoreMock(box.root);
+  onTestFinished(async () => {
+    await sigstore.close();
+  });
+  await box.write(FILES);
+  const services = ['--fulcio-url', sigstore.url, '--rekor-url', sigstore.url];
+  const token = { SIGSTORE_ID_TOKEN: fakeToken() };
+  const trust = ['--certificate-oidc-issuer', 'https://issuer.example.com', '--trusted-root', sigstore.trustedRoot];
+  await box.ok(['pack', 'm', '-t', 'oci:lay:v1']);
+  for (const what of ['m', 'oci:lay:v1']) {
+    await box.ok(['sign', '--oms', what, ...services], { env: token });
+    expect(await box.ok(['verify', '--oms', what, '--certificate-identity', 'dev@example.com', ...trust])).toMatch(
+      /^verified \d files of .*, identity dev@example\.com \(https:\/\/issuer\.example\.com\)\n$/,
+    );
+    expect(await box.kit(['verify', '--oms', what, '--certificate-identity', 'dev@example.co', ...trust])).toMatchObject({
+      status: 6,
+      stderr: expect.stringContaining('it is by dev@example.com') as string,
+    });
+  }
+});
+
+test.each([
+  ['sign m --certificate x.crt --key x.key', '--certificate goes with --oms'],
+  ['verify m --certificate-chain x.crt --key x.key', '--certificate-chain goes with --oms'],
+  ['sign --oms m --certificate x.crt', '--certificate needs --key'],
+  ['sign --oms m --certificate-chain x.crt --key x.key', '--certificate-chain goes with --certificate'],
+  ['verify --oms m --certificate-chain x.crt --key x.pub', '--certificate-chain and --key contradict each other'],
+])('kit %s', async (args, message) => {
+  const box = await sandbox();
+  await box.write(FILES);
+  expect(await box.kit(args)).toMatchObject({ status: 2, stdout: '', stderr: expect.stringContaining(message) as string });
 });

@@ -84,7 +84,7 @@ test('a Kitfile that breaks the rules is shown by line and column', async () => 
       4 |   framwork: pytorch
         |   ^
 
-    hint: did you mean \`framework\`? allowed here: name, path, license, framework, format, version, description, parts, parameters
+    hint: did you mean \`framework\`? allowed here: name, path, license, framework, format, version, description, parts, parameters, remotePath, remoteHash
   `);
   expect(await box.kit('pack twice')).toMatchInlineSnapshot(`
     exit 2

@@ -1,61 +1,18 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { generateKeyPairSync } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type DockerRegistry, hasDockerRegistry, startDockerRegistry } from '../support/docker-registry.ts';
-import { GOLDEN, type Sandbox, sandbox } from '../support/kit.ts';
-import { startRegistry } from '../support/registry.ts';
+import { cosign, cosignOk, hasCosign, PASSWORD, publish, type Published, REGISTRIES, type StartedRegistry } from '../support/cosign.ts';
+import { GOLDEN, sandbox } from '../support/kit.ts';
 
-const hasCosign = (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
-  try {
-    accessSync(join(folder, 'cosign'), constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-});
-
-const PASSWORD = { COSIGN_PASSWORD: 'interop' };
 // no transparency log, no network beyond the registry: the older flags say the same as an empty signing config
 const OFFLINE = ['--use-signing-config=false', '--tlog-upload=false', '-y'];
 const CHECK = ['--insecure-ignore-tlog=true'];
+const OLDER = '--new-bundle-format=false';
+const FORMATS = ['--new-bundle-format=true', OLDER];
 
-interface Run {
-  readonly status: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function cosign(box: Sandbox, ...args: string[]): Promise<Run> {
-  const env = { PATH: process.env['PATH'], HOME: box.root, ...PASSWORD };
-  const child = spawn('cosign', args, { cwd: box.root, env, stdio: ['ignore', 'pipe', 'pipe'] });
-  const output = { stdout: '', stderr: '' };
-  for (const stream of ['stdout', 'stderr'] as const)
-    child[stream].setEncoding('utf8').on('data', (text: string) => (output[stream] += text));
-  const [status] = (await once(child, 'close')) as [number | null];
-  return { status, ...output };
-}
-
-async function cosignOk(box: Sandbox, ...args: string[]): Promise<string> {
-  const run = await cosign(box, ...args);
-  if (run.status !== 0) throw new Error(`cosign ${args.join(' ')} ended with ${run.status}\n${run.stderr}`);
-  return run.stdout;
-}
-
-interface Started {
-  readonly host: string;
-  close(): Promise<void>;
-}
-
-const REGISTRIES: [string, boolean, () => Promise<Started>][] = [
-  ['a registry with the referrers API', true, async () => await startRegistry({ behaviour: { location: 'relative' } })],
-  ["Debian's docker-registry, without", hasDockerRegistry, async (): Promise<DockerRegistry> => await startDockerRegistry()],
-];
-
-describe.skipIf(!hasCosign).each(REGISTRIES)('cosign and kit over %s', (_, isThere, start) => {
-  let registry: Started;
-  let count = 0;
+describe.skipIf(!hasCosign).each(REGISTRIES)('cosign and kit over $name', ({ isThere, hasReferrers, start }) => {
+  let registry: StartedRegistry;
   beforeAll(async () => {
     if (isThere) registry = await start();
   });
@@ -63,29 +20,25 @@ describe.skipIf(!hasCosign).each(REGISTRIES)('cosign and kit over %s', (_, isThe
     if (isThere) await registry.close();
   });
 
-  /** A model in a repository of its own, a key pair of kit's and one of cosign's. */
-  async function setUp(): Promise<{ box: Sandbox; name: string; pinned: string }> {
-    const box = await sandbox();
-    await box.write({ 'm/Kitfile': 'manifestVersion: 1.0.0\npackage: {name: m}\nmodel: {path: w.bin}\n', 'm/w.bin': 'data' });
-    await box.ok('generate-key-pair --output-key-prefix kit', { env: PASSWORD });
-    await cosignOk(box, 'generate-key-pair', '--output-key-prefix', 'cosign');
-    count += 1;
-    const repository = `${registry.host.replace('127.0.0.1', 'localhost')}/team/m${count}`;
-    const { digest } = JSON.parse(await box.ok(`pack m -t ${repository}:v1 --push --format json`)) as { digest: string };
-    return { box, name: `${repository}:v1`, pinned: `${repository}@${digest}` };
+  /** A model, a key pair of kit's and one of cosign's. */
+  async function setUp(): Promise<Published> {
+    const published = await publish(registry);
+    await published.box.ok('generate-key-pair --output-key-prefix kit', { env: PASSWORD });
+    await cosignOk(published.box, 'generate-key-pair', '--output-key-prefix', 'cosign');
+    return published;
   }
 
   test.skipIf(!isThere)('cosign verifies what kit signs, with keys of either, in both formats', async () => {
     const { box, name } = await setUp();
     for (const key of ['kit', 'cosign']) {
       await box.ok(['sign', name, '--key', `${key}.key`, '-a', 'stage=prod'], { env: PASSWORD });
-      for (const format of ['--new-bundle-format=true', '--new-bundle-format=false']) {
+      for (const format of FORMATS) {
         await cosignOk(box, 'verify', '--key', `${key}.pub`, ...CHECK, format, '-a', 'stage=prod', name);
-        expect((await cosign(box, 'verify', '--key', `${key}.pub`, ...CHECK, format, '-a', 'stage=test', name)).status).not.toBe(0);
+        expect((await cosign(box, ['verify', '--key', `${key}.pub`, ...CHECK, format, '-a', 'stage=test', name])).status).not.toBe(0);
       }
     }
     const other = key('wrong.pub');
-    expect((await cosign(box, 'verify', '--key', other, ...CHECK, name)).status).not.toBe(0);
+    expect((await cosign(box, ['verify', '--key', other, ...CHECK, name])).status).not.toBe(0);
     // its own list of what is there
     const tree = await cosignOk(box, 'tree', name);
     expect(tree.match(/https:\/\/sigstore\.dev\/cosign\/sign\/v1 artifacts via OCI referrer/g)).toHaveLength(2);
@@ -95,7 +48,7 @@ describe.skipIf(!hasCosign).each(REGISTRIES)('cosign and kit over %s', (_, isThe
     const { box, name, pinned } = await setUp();
     for (const key of ['kit', 'cosign']) {
       await cosignOk(box, 'sign', '--key', `${key}.key`, ...OFFLINE, '-a', 'stage=prod', pinned);
-      await cosignOk(box, 'sign', '--key', `${key}.key`, ...OFFLINE, '--new-bundle-format=false', '-a', 'stage=prod', pinned);
+      await cosignOk(box, 'sign', '--key', `${key}.key`, ...OFFLINE, OLDER, '-a', 'stage=prod', pinned);
       const { signatures } = JSON.parse(await box.ok(['verify', name, '--key', `${key}.pub`, '-a', 'stage=prod', '--format', 'json'])) as {
         signatures: { kind: string; accepted: boolean }[];
       };
@@ -107,9 +60,9 @@ describe.skipIf(!hasCosign).each(REGISTRIES)('cosign and kit over %s', (_, isThe
 
   test.skipIf(!isThere)('each adds to what the other wrote under the older tag', async () => {
     const { box, name, pinned } = await setUp();
-    await cosignOk(box, 'sign', '--key', 'cosign.key', ...OFFLINE, '--new-bundle-format=false', pinned);
+    await cosignOk(box, 'sign', '--key', 'cosign.key', ...OFFLINE, OLDER, pinned);
     await box.ok(['sign', name, '--key', 'kit.key', '--signature-format', 'legacy'], { env: PASSWORD });
-    await cosignOk(box, 'sign', '--key', 'cosign.key', ...OFFLINE, '--new-bundle-format=false', '-a', 'n=2', pinned);
+    await cosignOk(box, 'sign', '--key', 'cosign.key', ...OFFLINE, OLDER, '-a', 'n=2', pinned);
     for (const key of ['kit', 'cosign']) await cosignOk(box, 'verify', '--key', `${key}.pub`, ...CHECK, name);
     const downloaded = await box.ok(['download', 'signature', name]);
     expect(downloaded.trim().split('\n')).toHaveLength(3);
@@ -127,7 +80,7 @@ describe.skipIf(!hasCosign).each(REGISTRIES)('cosign and kit over %s', (_, isThe
     for (const [type = '', file = ''] of cases) {
       const predicate = join(predicates, file);
       await box.ok(['attest', name, '--key', 'kit.key', '--type', type, '--predicate', predicate], { env: PASSWORD });
-      for (const format of ['--new-bundle-format=true', '--new-bundle-format=false']) {
+      for (const format of FORMATS) {
         const verified = await cosignOk(box, 'verify-attestation', '--key', 'kit.pub', ...CHECK, format, '--type', type, name);
         expect(verified).toContain('"payloadType":"application/vnd.in-toto+json"');
       }
@@ -139,19 +92,40 @@ describe.skipIf(!hasCosign).each(REGISTRIES)('cosign and kit over %s', (_, isThe
     expect(await box.kit(['verify', name, '--key', 'cosign.pub'])).toMatchObject({ status: 6 });
   });
 
+  test.skipIf(!isThere)('a foreign bundle hides the older signature from cosign, not from kit', async () => {
+    const { box, name, pinned } = await setUp();
+    await cosignOk(box, 'sign', '--key', 'cosign.key', ...OFFLINE, OLDER, pinned);
+    await cosignOk(box, 'verify', '--key', 'cosign.pub', ...CHECK, name);
+    await box.ok(['sign', name, '--key', 'kit.key', '--signature-format', 'bundle'], { env: PASSWORD });
+    expect((await cosign(box, ['verify', '--key', 'cosign.pub', ...CHECK, name])).status).not.toBe(0);
+    expect(await box.kit(['verify', name, '--key', 'cosign.pub'])).toMatchObject({
+      status: 0,
+      stderr: expect.stringContaining('is not by the key cosign.pub (it names the key ') as string,
+    });
+  });
+
+  test.skipIf(!isThere)('what `cosign copy` leaves under the fallback tag hides nothing unsaid', async () => {
+    const { box, name } = await setUp();
+    await box.ok(['sign', name, '--key', 'kit.key'], { env: PASSWORD });
+    const copied = name.replace(/:v1$/, '-copy:v1');
+    await cosignOk(box, 'copy', name, copied);
+    const run = await box.kit(['verify', '--remote', copied, '--key', 'kit.pub']);
+    expect(run).toMatchObject({ status: 0, stdout: expect.stringContaining('cosign signature sha256:') as string });
+    expect(run.stderr.includes('the tag that lists what refers to sha256:')).toBe(!hasReferrers);
+  });
+
   test.skipIf(!isThere)('a bundle in a file', async () => {
     const { box, name } = await setUp();
     await box.ok(['sign', name, '--key', 'kit.key', '--no-upload', '--bundle', 'out.json'], { env: PASSWORD });
     const digest = (JSON.parse(await box.ok(['inspect', '--remote', name])) as { digest: string }).digest;
     const type = ['--type', 'https://sigstore.dev/cosign/sign/v1', '--digestAlg', 'sha256', '--digest', digest.replace('sha256:', '')];
     const verify = ['verify-blob-attestation', ...CHECK, '--bundle', 'out.json', ...type];
-    expect(await cosign(box, ...verify, '--key', 'kit.pub')).toMatchObject({ status: 0 });
-    expect((await cosign(box, ...verify, '--key', 'cosign.pub')).status).not.toBe(0);
+    expect(await cosign(box, [...verify, '--key', 'kit.pub'])).toMatchObject({ status: 0 });
+    expect((await cosign(box, [...verify, '--key', 'cosign.pub'])).status).not.toBe(0);
   });
 
   test.skipIf(!isThere)('plain keys of other kinds', async () => {
     const { box, name } = await setUp();
-    const { generateKeyPairSync } = await import('node:crypto');
     const pairs = {
       p384: generateKeyPairSync('ec', { namedCurve: 'P-384' }),
       rsa: generateKeyPairSync('rsa', { modulusLength: 2048 }),
@@ -163,9 +137,29 @@ describe.skipIf(!hasCosign).each(REGISTRIES)('cosign and kit over %s', (_, isThe
         [`${kind}.pub`]: pair.publicKey.export({ type: 'spki', format: 'pem' }),
       });
       await box.ok(['sign', name, '--key', `${kind}.key`]);
-      for (const format of ['--new-bundle-format=true', '--new-bundle-format=false'])
-        expect(await cosign(box, 'verify', '--key', `${kind}.pub`, ...CHECK, format, name)).toMatchObject({ status: 0 });
+      for (const format of FORMATS)
+        expect(await cosign(box, ['verify', '--key', `${kind}.pub`, ...CHECK, format, name])).toMatchObject({ status: 0 });
     }
+  });
+});
+
+describe.skipIf(!hasCosign)('encrypted key files', () => {
+  test.each([['interop'], [''], ['pass "word" ü\u{1F511}']])('are read by either, with the password `%s`', async (password) => {
+    const box = await sandbox();
+    const env = { COSIGN_PASSWORD: password };
+    await box.write({ 'm/Kitfile': 'manifestVersion: 1.0.0\npackage: {name: m}\nmodel: {path: w.bin}\n', 'm/w.bin': 'data' });
+    await box.ok('pack m -t oci:lay:v1');
+    await box.ok('generate-key-pair --output-key-prefix kit', { env });
+    expect((await cosign(box, ['public-key', '--key', 'kit.key'], env)).stdout).toBe(await readFile(box.path('kit.pub'), 'utf8'));
+    expect(await cosign(box, ['generate-key-pair', '--output-key-prefix', 'cosign'], env)).toMatchObject({ status: 0 });
+    await box.ok('sign oci:lay:v1 --key cosign.key', { env });
+    await box.ok('verify oci:lay:v1 --key cosign.pub');
+    const other = { COSIGN_PASSWORD: 'another' };
+    expect((await cosign(box, ['public-key', '--key', 'kit.key'], other)).status).not.toBe(0);
+    expect(await box.kit('sign oci:lay:v1 --key cosign.key', { env: other })).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('cosign.key') as string,
+    });
   });
 });
 

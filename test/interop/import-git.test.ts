@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { parseLocation } from '../../src/oci/reference.ts';
 import { importModel, type ImportArguments, type ImportResult } from '../../src/operations/import.ts';
+import { pack } from '../../src/operations/pack.ts';
 import { unpack } from '../../src/operations/unpack.ts';
 import { commitFiles, git, type GitServer, hasGit, lfsPointer, serveGit } from '../support/git-server.ts';
 import { sha256 } from '../support/hub-server.ts';
@@ -49,6 +50,27 @@ describe.skipIf(!hasGit)('a git repository', () => {
     expect([revision, reference]).toEqual([commit, 'repo:latest']);
     expect(layers.find(({ path }) => path === 'model.safetensors')?.descriptor.digest).toBe(`sha256:${hex}`);
     // what git needed meanwhile is gone
+    expect(readdirSync(space.path('home/cache')).filter((name) => name.startsWith('import-'))).toEqual([]);
+  });
+
+  test('stays where it is: a file of LFS and a folder, at the commit that was packed', async () => {
+    const space = workspace();
+    const server = await served(space);
+    const repository = `git+${server.url}/team/.git`;
+    const text = JSON.stringify({
+      manifestVersion: '1.0.0',
+      model: { path: 'w.safetensors', remotePath: `${repository}@main#model.safetensors`, remoteHash: `sha256:${sha256(WEIGHTS)}` },
+      datasets: [{ path: 'notes', remotePath: `${repository}#src` }],
+    });
+    space.write({ 'ctx/Kitfile': text });
+    await pack(space.kit, { directory: space.path('ctx'), destination: TAG }, space.call);
+    // no content was fetched to know its size and digest
+    expect(server.requests.filter(({ path }) => path.startsWith('/objects/'))).toEqual([]);
+    writeFileSync(space.path('srv/team/src/notes.txt'), 'changed');
+    git(space.path('srv/team'), 'commit', '--quiet', '--all', '--message', 'two');
+    await unpack(space.kit, { source: TAG, directory: space.path('out'), includeRemote: true });
+    expect(readFileSync(space.path('out/w.safetensors')).equals(WEIGHTS)).toBe(true);
+    expect(readFileSync(space.path('out/notes/notes.txt'), 'utf8')).toBe(FILES['src/notes.txt']);
     expect(readdirSync(space.path('home/cache')).filter((name) => name.startsWith('import-'))).toEqual([]);
   });
 

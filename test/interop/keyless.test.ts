@@ -1,90 +1,50 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { type DockerRegistry, hasDockerRegistry, startDockerRegistry } from '../support/docker-registry.ts';
-import { type KitRun, type Sandbox, sandbox } from '../support/kit.ts';
+import { cosign, cosignOk, hasCosign, PASSWORD, publish, type Published, REGISTRIES, type StartedRegistry } from '../support/cosign.ts';
+import { type KitRun, sandbox } from '../support/kit.ts';
 import { startRegistry } from '../support/registry.ts';
 import { fakeToken, startSigstoreMock } from '../support/sigstore-mock.ts';
 import { hasSigstoreServers, type SigstoreServers, startSigstoreServers } from '../support/sigstore-servers.ts';
 
-async function cosign(box: Sandbox, ...args: string[]): Promise<KitRun> {
-  const child = spawn('cosign', args, {
-    cwd: box.root,
-    env: { PATH: process.env['PATH'], HOME: box.root, COSIGN_PASSWORD: '' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const output = { stdout: '', stderr: '' };
-  for (const stream of ['stdout', 'stderr'] as const)
-    child[stream].setEncoding('utf8').on('data', (text: string) => (output[stream] += text));
-  const [status] = (await once(child, 'close')) as [number | null];
-  return { status, ...output };
-}
-
-async function cosignOk(box: Sandbox, ...args: string[]): Promise<string> {
-  const run = await cosign(box, ...args);
-  if (run.status !== 0) throw new Error(`cosign ${args.join(' ')} ended with ${run.status}\n${run.stderr}`);
-  return run.stdout;
-}
-
-const REGISTRIES: [string, boolean, () => Promise<{ readonly host: string; close(): Promise<void> }>][] = [
-  ['a registry with the referrers API', true, async () => await startRegistry({ behaviour: { location: 'relative' } })],
-  ["Debian's docker-registry, without", hasDockerRegistry, async (): Promise<DockerRegistry> => await startDockerRegistry()],
-];
 const WHO = 'dev@example.com';
 
 describe.skipIf(!hasSigstoreServers)('Fulcio, Rekor and a timestamp authority as they are run, and cosign', () => {
   let directory: string;
   let servers: SigstoreServers;
-  let count = 0;
-  let started: { readonly host: string; close(): Promise<void> }[];
+  let registries: readonly (StartedRegistry | undefined)[];
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'keyless-'));
     servers = await startSigstoreServers(directory);
-    started = await Promise.all(REGISTRIES.filter(([, isThere]) => isThere).map(async ([, , start]) => await start()));
+    registries = await Promise.all(REGISTRIES.map(async ({ isThere, start }) => (isThere ? await start() : undefined)));
   }, 120_000);
   afterAll(async () => {
     await servers.close();
-    await Promise.all(started.map(async (registry) => await registry.close()));
+    await Promise.all(registries.map(async (registry) => await registry?.close()));
     await rm(directory, { recursive: true, force: true });
   });
 
-  async function setUp(
-    index = 0,
-  ): Promise<{ box: Sandbox; name: string; pinned: string; trust: string[]; env: { SIGSTORE_ID_TOKEN: string } }> {
-    const box = await sandbox();
-    await box.write({
-      'm/Kitfile': 'manifestVersion: 1.0.0\npackage: {name: m}\nmodel: {path: w.bin}\n',
-      'm/w.bin': 'data',
-      token: servers.provider.token(),
-    });
-    count += 1;
-    const repository = `${started[index]?.host.replace('127.0.0.1', 'localhost')}/team/m${count}`;
-    const { digest } = JSON.parse(await box.ok(`pack m -t ${repository}:v1 --push --format json`)) as { digest: string };
-    const trust = [
-      '--trusted-root',
-      servers.trustedRoot,
-      '--certificate-identity',
-      WHO,
-      '--certificate-oidc-issuer',
-      servers.provider.issuer,
-      '--insecure-ignore-sct',
-    ];
-    return {
-      box,
-      name: `${repository}:v1`,
-      pinned: `${repository}@${digest}`,
-      trust,
-      env: { SIGSTORE_ID_TOKEN: servers.provider.token() },
-    };
+  interface Setup extends Published {
+    readonly trust: readonly string[];
+    readonly env: { readonly SIGSTORE_ID_TOKEN: string };
   }
 
-  test.each(REGISTRIES.map(([name, isThere], index) => ({ name, isThere, index })))(
+  /** A model in the registry of this position. */
+  async function setUp(index = 0): Promise<Setup> {
+    const registry = registries[index];
+    if (registry === undefined) throw new Error('no such registry');
+    const published = await publish(registry);
+    const token = servers.provider.token();
+    await published.box.write({ token });
+    const trust = ['--certificate-identity', WHO, '--certificate-oidc-issuer', servers.provider.issuer, '--insecure-ignore-sct'];
+    return { ...published, trust: [...trust, '--trusted-root', servers.trustedRoot], env: { SIGSTORE_ID_TOKEN: token } };
+  }
+
+  test.for(REGISTRIES.map(({ name, isThere }, index) => ({ name, isThere, index })))(
     'cosign verifies what kit signs, and the reverse: $name',
-    async ({ isThere, index }) => {
-      if (!isThere) return;
+    async ({ isThere, index }, { skip }) => {
+      skip(!isThere);
       const { box, name, trust, env } = await setUp(index);
       const signed = await box.kit(['sign', name, '--signing-config', servers.signingConfig, '-a', 'stage=prod'], { env });
       expect(signed).toMatchObject({ status: 0, stderr: expect.stringContaining('only the sigstore bundle is written') as string });
@@ -145,7 +105,7 @@ describe.skipIf(!hasSigstoreServers)('Fulcio, Rekor and a timestamp authority as
 
   test('a key with a log and a time, both ways', async () => {
     const { box, name } = await setUp();
-    const env = { COSIGN_PASSWORD: '' };
+    const env = PASSWORD;
     await box.ok('generate-key-pair', { env });
     await box.ok(
       [
@@ -241,7 +201,7 @@ describe.skipIf(!hasSigstoreServers)('Fulcio, Rekor and a timestamp authority as
   });
 });
 
-describe.skipIf(!hasSigstoreServers)("Rekor's first API and certificate transparency, and cosign", () => {
+describe.skipIf(!hasCosign)("Rekor's first API and certificate transparency, and cosign", () => {
   test('cosign verifies both forms', async () => {
     const box = await sandbox();
     const [sigstore, registry] = await Promise.all([startSigstoreMock(box.root), startRegistry({ behaviour: { location: 'relative' } })]);
@@ -263,7 +223,7 @@ describe.skipIf(!hasSigstoreServers)("Rekor's first API and certificate transpar
     for (const format of ['--new-bundle-format=true', '--new-bundle-format=false']) {
       await cosignOk(box, 'verify', ...trust, format, '--certificate-identity', 'dev@example.com', name);
       await cosignOk(box, 'verify-attestation', ...trust, format, '--certificate-identity', 'dev@example.com', ...type, name);
-      expect((await cosign(box, 'verify', ...trust, format, '--certificate-identity', 'ops@example.com', name)).status).not.toBe(0);
+      expect((await cosign(box, ['verify', ...trust, format, '--certificate-identity', 'ops@example.com', name])).status).not.toBe(0);
     }
   });
 });

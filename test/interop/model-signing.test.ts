@@ -27,6 +27,16 @@ const FILES = {
   'm/data/\uFFFC': '',
 };
 
+const CERTIFICATES = `[req]
+distinguished_name=dn
+[dn]
+[ca]
+basicConstraints=critical,CA:TRUE
+keyUsage=critical,keyCertSign
+[leaf]
+keyUsage=critical,digitalSignature
+`;
+
 describe.skipIf(!hasModelSigning)('model_signing', () => {
   test.each([
     ['tar layers', []],
@@ -77,6 +87,44 @@ describe.skipIf(!hasModelSigning)('model_signing', () => {
     await box.ok('verify --oms m --key k.pub');
     await appendFile(box.path('m/Kitfile'), '# x\n');
     expect(await box.kit('verify --oms m --key k.pub')).toMatchObject({
+      status: 6,
+      stderr: expect.stringContaining('Kitfile was changed') as string,
+    });
+  });
+
+  test('either verifies what the other signed with a certificate', { timeout: 60_000 }, async () => {
+    const box = await sandbox();
+    await box.write(FILES);
+    await box.write({ 'x.cnf': CERTIFICATES });
+    const openssl = (...args: string[]) => expect(spawnSync('openssl', args, { cwd: box.root }).status).toBe(0);
+    const issue = (name: string, extensions: string, ...issuer: string[]): void => {
+      const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', `${name}.key`];
+      const by = issuer.flatMap((one) => ['-CA', `${one}.crt`, '-CAkey', `${one}.key`]);
+      openssl('req', '-x509', ...key, ...by, '-subj', `/CN=${name}`, '-config', 'x.cnf', '-extensions', extensions, '-out', `${name}.crt`);
+    };
+    issue('root', 'ca');
+    issue('other', 'ca');
+    issue('inter', 'ca', 'root');
+    issue('signer', 'leaf', 'inter');
+    const verify = (root: string): ReturnType<typeof modelSigning> =>
+      modelSigning(box, 'verify', 'certificate', 'm', '--signature', 'm/model.sig', '--certificate_chain', root);
+
+    await box.ok('sign --oms m --key signer.key --certificate signer.crt --certificate-chain inter.crt');
+    expect(verify('root.crt')).toMatchObject({ status: 0, output: expect.stringContaining('Verification succeeded') as string });
+    expect(verify('other.crt')).toMatchObject({ status: 1 });
+    await box.ok('verify --oms m --certificate-chain root.crt');
+
+    const theirs = ['--private_key', 'signer.key', '--signing_certificate', 'signer.crt', '--certificate_chain', 'inter.crt'];
+    expect(modelSigning(box, 'sign', 'certificate', 'm', ...theirs, '--signature', 'm/model.sig')).toMatchObject({ status: 0 });
+    expect(await box.ok('verify --oms m --certificate-chain root.crt')).toMatch(
+      /^verified 6 files of m: .*, identity CN=signer \(CN=inter\), /,
+    );
+    expect(await box.kit('verify --oms m --certificate-chain other.crt')).toMatchObject({
+      status: 6,
+      stderr: expect.stringContaining('is not by an authority of other.crt') as string,
+    });
+    await appendFile(box.path('m/Kitfile'), '# x\n');
+    expect(await box.kit('verify --oms m --certificate-chain root.crt')).toMatchObject({
       status: 6,
       stderr: expect.stringContaining('Kitfile was changed') as string,
     });

@@ -143,6 +143,50 @@ describe.skipIf(!hasSkopeo)('skopeo and archives', () => {
   });
 });
 
+describe.skipIf(!hasSkopeo || !hasDockerRegistry)("skopeo's policy (that of podman and CRI-O)", () => {
+  /** Copies under a policy that asks for a signature with `key`; what went wrong, or nothing. */
+  function admit(box: Sandbox, name: string, key: string): string {
+    const args = [
+      '--policy',
+      `${key}.json`,
+      '--registries.d',
+      'registries.d',
+      'copy',
+      '--src-tls-verify=false',
+      `docker://${name}`,
+      `dir:${key}`,
+    ];
+    return spawnSync('skopeo', args, { cwd: box.root, encoding: 'utf8' }).stderr;
+  }
+
+  test('takes what kit signed with the key, and nothing else', async ({ skip }) => {
+    const { box } = await packed();
+    const registry = await startDockerRegistry();
+    onTestFinished(() => registry.close());
+    const repository = `${registry.host}/team/tiny`;
+    const env = { COSIGN_PASSWORD: '' };
+    for (const key of ['signer', 'other']) {
+      await box.ok(`generate-key-pair --output-key-prefix ${key}`, { env });
+      const keyPath = box.path(`${key}.pub`);
+      const required = { type: 'sigstoreSigned', keyPath, signedIdentity: { type: 'matchRepository' } };
+      await box.write({
+        [`${key}.json`]: JSON.stringify({ default: [{ type: 'reject' }], transports: { docker: { [registry.host]: [required] } } }),
+      });
+    }
+    await box.write({ 'registries.d/a.yaml': `docker: {"${registry.host}": {use-sigstore-attachments: true}}\n` });
+    await box.ok(`push tiny:v1 ${repository}:v1`);
+    expect(admit(box, `${repository}:v1`, 'signer')).toContain('A signature was required, but no signature exists');
+    await box.ok(`sign ${repository}:v1 --key signer.key`, { env });
+    const admitted = admit(box, `${repository}:v1`, 'signer');
+    skip(admitted.includes('sigstore disabled'), "Debian's skopeo is built without sigstore");
+    expect(admitted).toBe('');
+    expect(admit(box, `${repository}:v1`, 'other')).toContain('Source image rejected: cryptographic signature verification failed');
+    // the signature names its repository, and does not hold for a copy in another one
+    await box.ok(`copy ${repository}:v1 ${registry.host}/else/tiny:v1 --referrers`);
+    expect(admit(box, `${registry.host}/else/tiny:v1`, 'signer')).toContain('Source image rejected');
+  });
+});
+
 describe.skipIf(!hasDockerRegistry)('docker-registry, which has no referrers API', () => {
   test('pack, push, list, pull, unpack, tag, remove', async () => {
     const { box, digest } = await packed();

@@ -29,6 +29,8 @@ export interface MockOptions {
   readonly issued?: Date;
   /** When the log dates its entries. Default: now. */
   readonly logged?: Date;
+  /** What the timestamp authority says. Default: now. */
+  readonly stamped?: Date;
   /** False: certificates are in no CT log. */
   readonly hasCtLog?: boolean;
 }
@@ -45,7 +47,10 @@ export function fakeToken(claims: Readonly<Record<string, unknown>> = {}): strin
   return `${encode({ alg: 'RS256' })}.${encode({ ...base, ...claims })}.${encode({})}`;
 }
 
-export async function startSigstoreMock(directory: string, { issued, logged, hasCtLog = true }: MockOptions = {}): Promise<SigstoreMock> {
+export async function startSigstoreMock(
+  directory: string,
+  { issued, logged, stamped, hasCtLog = true }: MockOptions = {},
+): Promise<SigstoreMock> {
   const server = createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -56,7 +61,8 @@ export async function startSigstoreMock(directory: string, { issued, logged, has
   const log = await initializeTLog(url, pair(), logged);
   const tsa = await initializeTSA(pair(), issued);
   // @sigstore/core reads a fraction of a second only with three digits, and DER has no zeros at its end
-  if (issued === undefined) Object.assign(tsa, { getCurrentTime: () => new Date(Math.floor(Date.now() / 1000) * 1000) });
+  const wholeSeconds = (time: number): Date => new Date(Math.floor(time / 1000) * 1000);
+  if (issued === undefined) Object.assign(tsa, { getCurrentTime: () => wholeSeconds(stamped?.getTime() ?? Date.now()) });
   const logInstance = (publicKey: Buffer) => ({
     baseUrl: url,
     hashAlgorithm: 'SHA2_256',

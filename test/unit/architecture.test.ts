@@ -9,13 +9,14 @@ const LAYERS: readonly (readonly string[])[] = [
   ['cli'],
   ['index'],
   ['operations'],
-  ['formats', 'signing', 'server', 'targets', 'hub', 'sbom'],
+  ['policy'],
+  ['formats', 'signing', 'server', 'targets', 'hub', 'sbom', 'catalog', 'provenance'],
   ['registry', 'blobs', 'kitfile', 'model-files'],
   ['oci'],
   ['errors', 'events', 'chunk'],
 ];
 /** What may import a peer in its own layer, or types of one. */
-const PEERS: readonly string[] = ['signing -> targets', 'server -> targets'];
+const PEERS: readonly string[] = ['signing -> targets', 'server -> targets', 'catalog -> targets'];
 const TYPE_PEERS: readonly string[] = ['registry -> blobs'];
 /** Packages and built-in modules that one folder keeps to itself. */
 const FENCES: Readonly<Record<string, string>> = {
@@ -34,7 +35,10 @@ const FENCES: Readonly<Record<string, string>> = {
   '@sigstore/sign': 'signing',
   '@sigstore/tuf': 'signing',
   '@sigstore/verify': 'signing',
+  '@aws-sdk/client-s3': 'hub',
   bcryptjs: 'server',
+  'node:sqlite': 'catalog',
+  pg: 'catalog',
 };
 
 /** `@scope/name/sub` and `name/sub` stand behind the fence of their package. */

@@ -138,11 +138,15 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   ),
 };
 
-/** Files of a folder that is laid out as the CRDs-catalog of datreeio: the published schemas, where a machine has them. */
-export const PUBLISHED: Readonly<Record<string, string>> = {
-  InferenceService: 'serving.kserve.io/inferenceservice_v1beta1.json',
-  Application: 'argoproj.io/application_v1alpha1.json',
-  OCIRepository: 'source.toolkit.fluxcd.io/ocirepository_v1.json',
-  Kustomization: 'kustomize.toolkit.fluxcd.io/kustomization_v1.json',
-  ClusterPolicy: 'kyverno.io/clusterpolicy_v1.json',
-};
+/**
+ * A schema that a project publishes (`fixtures/crds`), applied as by `kubectl apply --validate=strict`: a field that is not named is refused,
+ * unless its object keeps whatever it is given.
+ */
+export function strict(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(strict);
+  if (typeof schema !== 'object' || schema === null) return schema;
+  const entries = Object.fromEntries(Object.entries(schema).map(([name, value]) => [name, strict(value)]));
+  const isOpen = 'additionalProperties' in entries || entries['x-kubernetes-preserve-unknown-fields'] === true;
+  // a field may be called `properties` too: only a schema that says its type has them as its own
+  return 'properties' in entries && entries['type'] === 'object' && !isOpen ? { ...entries, additionalProperties: false } : entries;
+}

@@ -1,18 +1,18 @@
 import type { Command } from 'commander';
 import { EXIT, isKitError, KitError } from '../../errors.ts';
 import { cat } from '../../operations/cat.ts';
-import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
+import { addLabelOption, locateByLabel, type LabelFlag } from '../options/label.ts';
 import { addNetworkOptions, type KitFlags } from '../options/network.ts';
 import { singleLine } from '../render/plain-text.ts';
 import { writeStdoutBytes } from '../render/stdout-bytes.ts';
 import { printMessage } from '../render/text.ts';
 
-type Flags = KitFlags & { readonly remote?: boolean; readonly verify?: boolean };
+type Flags = KitFlags & LabelFlag & { readonly remote?: boolean; readonly verify?: boolean };
 
 export function register(command: Command, context: OpenContext): void {
   addNetworkOptions(
-    command
+    addLabelOption(command)
       .argument('<reference>', 'a ModelKit, ModelPack, image or other artifact; or oci:DIR[:tag], oci-archive:FILE[:tag]')
       .argument('<path>', 'a file in it; or a glob that one file matches; a name without a slash is looked for at any depth')
       .option('-r, --remote', 'look in the registry, not in local storage')
@@ -35,6 +35,9 @@ Examples:
 
 async function run(reference: string, path: string, flags: Flags, context: CliContext): Promise<void> {
   const { remote, verify } = flags;
+  const kit = context.kit(flags);
+  const lookup = remote === true ? 'remote' : 'local-first';
+  const source = await locateByLabel(kit, reference, lookup, flags, context.call);
   let printed = 0;
   const write = async (bytes: Uint8Array): Promise<void> => {
     context.progressStop();
@@ -42,12 +45,7 @@ async function run(reference: string, path: string, flags: Flags, context: CliCo
     printed += bytes.byteLength;
   };
   try {
-    const { file, verified } = await cat(
-      context.kit(flags),
-      { source: parseLocation(reference), path, verify: verify === true, lookup: remote === true ? 'remote' : 'local-first' },
-      write,
-      context.call,
-    );
+    const { file, verified } = await cat(kit, { source, path, verify: verify === true, lookup }, write, context.call);
     if (!verified)
       printMessage(
         `${singleLine(file.path)} was not checked: no digest covers a part of layer ${file.layer}; \`--verify\` fetches all of it`,

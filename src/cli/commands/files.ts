@@ -1,19 +1,19 @@
 import type { Command } from 'commander';
 import { files, type FilesResult } from '../../operations/files.ts';
 import type { LayerFile } from '../../operations/layer-files.ts';
-import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
+import { addLabelOption, locateByLabel, type LabelFlag } from '../options/label.ts';
 import { addNetworkOptions, type KitFlags } from '../options/network.ts';
 import { singleLine } from '../render/plain-text.ts';
 import { formatBytes, formatTable, printMessage } from '../render/text.ts';
 
-type Flags = FormatFlag & KitFlags & { readonly remote?: boolean; readonly digests?: boolean; readonly download: boolean };
+type Flags = FormatFlag & KitFlags & LabelFlag & { readonly remote?: boolean; readonly digests?: boolean; readonly download: boolean };
 
 export function register(command: Command, context: OpenContext): void {
   addNetworkOptions(
     addFormatOption(
-      command
+      addLabelOption(command)
         .argument('<reference>', 'a ModelKit, ModelPack, image or other artifact; or oci:DIR[:tag], oci-archive:FILE[:tag]')
         .argument('[patterns...]', 'paths, folders or globs; one without a slash applies to names at any depth')
         .option('-r, --remote', 'look in the registry, not in local storage')
@@ -37,14 +37,16 @@ Examples:
 
 async function run(reference: string, patterns: readonly string[], flags: Flags, context: CliContext): Promise<void> {
   const { remote, download, format } = flags;
+  const kit = context.kit(flags);
+  const lookup = remote === true ? 'remote' : 'local-first';
   const result = await files(
-    context.kit(flags),
+    kit,
     {
-      source: parseLocation(reference),
+      source: await locateByLabel(kit, reference, lookup, flags, context.call),
       patterns,
       download,
       digests: flags.digests === true,
-      lookup: remote === true ? 'remote' : 'local-first',
+      lookup,
     },
     context.call,
   );

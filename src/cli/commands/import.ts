@@ -31,7 +31,7 @@ export function register(command: Command, context: OpenContext): void {
   addNetworkOptions(
     addFormatOption(
       command
-        .argument('<source>', 'ORG/NAME or datasets/ORG/NAME on Hugging Face, a URL (hub, git, file or archive), or a path')
+        .argument('<source>', 'ORG/NAME or datasets/ORG/NAME on Hugging Face, a URL (hub, git, s3, file or archive), or a path')
         .option('--ref <revision>', 'branch, tag or commit (default: main)')
         .option('--token <token>', 'token for the source (default: $HF_TOKEN, or the one that `hf auth login` stored)')
         .option('-t, --tag <reference>', 'name of the ModelKit, as for pack (default: ORG/NAME:latest in small letters)')
@@ -61,6 +61,7 @@ Examples:
   kit import datasets/openai/gsm8k -t gsm8k:v1 --include '*.parquet'         part of a dataset
   kit import Qwen/Qwen3-0.6B -t ghcr.io/team/qwen3:0.6b --push               to a registry, no copy here
   kit import https://github.com/team/model.git --ref v2                      from git, with what LFS keeps
+  kit import s3://models/qwen3/ -t qwen3:v1                                  all objects below a prefix
   kit import https://example.com/model.tar.gz -t model:v1                    from an archive, or ./DIRECTORY
   HF_ENDPOINT=https://hub.example.com kit import team/model                  from another hub`;
 

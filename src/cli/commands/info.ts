@@ -1,17 +1,17 @@
 import type { Command } from 'commander';
 import { info } from '../../operations/inspect.ts';
 import { selectField } from '../../operations/select-field.ts';
-import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
+import { addLabelOption, locateByLabel, type LabelFlag } from '../options/label.ts';
 import { addNetworkOptions, type KitFlags } from '../options/network.ts';
 
-type Flags = FormatFlag & KitFlags & { readonly remote?: boolean; readonly filter?: string };
+type Flags = FormatFlag & KitFlags & LabelFlag & { readonly remote?: boolean; readonly filter?: string };
 
 export function register(command: Command, context: OpenContext): void {
   addNetworkOptions(
     addFormatOption(
-      command
+      addLabelOption(command)
         .argument('<reference>', 'a ModelKit, or oci:DIR[:tag]')
         .option('-r, --remote', 'look in the registry, not in local storage')
         .option('-f, --filter <field>', 'one field of the Kitfile, for example model.path or datasets[0].name'),
@@ -28,12 +28,10 @@ Examples:
   kit info --remote ghcr.io/team/mymodel:v1 --format json`;
 
 async function run(reference: string, flags: Flags, context: CliContext): Promise<void> {
-  const { kitfile, text } = await info(
-    context.kit(flags),
-    parseLocation(reference),
-    flags.remote === true ? 'remote' : 'local',
-    context.call,
-  );
+  const kit = context.kit(flags);
+  const lookup = flags.remote === true ? 'remote' : 'local';
+  const location = await locateByLabel(kit, reference, lookup, flags, context.call);
+  const { kitfile, text } = await info(kit, location, lookup, context.call);
   const shown = flags.filter === undefined ? { value: kitfile, text } : selectField(kitfile, flags.filter);
   context.result(flags.format, shown.value, [shown.text.replace(/\n$/, '')]);
 }

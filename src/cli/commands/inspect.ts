@@ -1,17 +1,20 @@
 import type { Command } from 'commander';
 import { inspect } from '../../operations/inspect.ts';
 import { stringifyLikeGo } from '../../oci/json.ts';
-import { parseLocation } from '../../oci/reference.ts';
+import type { Location } from '../../oci/reference.ts';
+import type { Kit } from '../../operations/kit.ts';
+import type { Lookup } from '../../operations/open-location.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
+import { addLabelOption, locateByLabel, type LabelFlag } from '../options/label.ts';
 import { addNetworkOptions, type KitFlags } from '../options/network.ts';
 
-type Flags = FormatFlag & KitFlags & { readonly remote?: boolean; readonly tensors?: boolean };
+type Flags = FormatFlag & KitFlags & LabelFlag & { readonly remote?: boolean; readonly tensors?: boolean };
 
 export function register(command: Command, context: OpenContext): void {
   addNetworkOptions(
     addFormatOption(
-      command
+      addLabelOption(command)
         .argument('<reference>', 'a ModelKit, or any other artifact, image or index; or oci:DIR[:tag]')
         .option('-r, --remote', 'look in the registry, not in local storage')
         .option('--tensors', 'read the headers of the weights: tensors, parameters, quantization, memory; nothing is downloaded'),
@@ -31,23 +34,21 @@ Examples:
 
 // text and json are the same here: the command always answered in JSON. For a ModelKit in the fields that it always had
 async function run(reference: string, flags: Flags, context: CliContext): Promise<void> {
-  if (flags.tensors === true) return runTensors(reference, flags, context);
-  const { digest, cliVersion, format, description, problem, kitfileFields, manifest, index } = await inspect(
-    context.kit(flags),
-    parseLocation(reference),
-    flags.remote === true ? 'remote' : 'local',
-    context.call,
-  );
+  const kit = context.kit(flags);
+  const lookup = flags.remote === true ? 'remote' : 'local';
+  const location = await locateByLabel(kit, reference, lookup, flags, context.call);
+  if (flags.tensors === true) return runTensors(kit, location, lookup, flags, context);
+  const result = await inspect(kit, location, lookup, context.call);
+  const { digest, cliVersion, format, description, problem, kitfileFields, manifest, index } = result;
   const kind = format === 'modelkit' && problem === undefined ? {} : { format, description, problem };
   context.result('text', undefined, [stringifyLikeGo({ digest, cliVersion, ...kind, kitfile: kitfileFields, manifest, index }, 2)]);
 }
 
-async function runTensors(reference: string, flags: Flags, context: CliContext): Promise<void> {
+async function runTensors(kit: Kit, location: Location, lookup: Lookup, flags: Flags, context: CliContext): Promise<void> {
   const [{ inspectTensors }, { tensorsJson, tensorsLines }] = await Promise.all([
     import('../../operations/tensors.ts'),
     import('../render/tensors-text.ts'),
   ]);
-  const lookup = flags.remote === true ? 'remote' : 'local';
-  const result = await inspectTensors(context.kit(flags), parseLocation(reference), lookup, context.call);
+  const result = await inspectTensors(kit, location, lookup, context.call);
   context.result(flags.format, tensorsJson(result), flags.format === 'json' ? [] : tensorsLines(result));
 }

@@ -1,21 +1,24 @@
 import type { Command } from 'commander';
+import { KitError } from '../../errors.ts';
+import type { Filter } from '../../operations/filter.ts';
 import type { ListEntry } from '../../operations/list-entry.ts';
 import type { Kit } from '../../operations/kit.ts';
 import type { CallOptions } from '../../events.ts';
 import { stringifyLikeGo } from '../../oci/json.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
-import { addNetworkOptions, type KitFlags } from '../options/network.ts';
+import { addNetworkOptions, collect, type KitFlags } from '../options/network.ts';
 import { parseTemplate, type Template } from '../render/template.ts';
 import { formatBytes, formatTable } from '../render/text.ts';
 
-type Flags = KitFlags & { readonly format: string };
+type Flags = KitFlags & { readonly format: string; readonly filter?: readonly string[] };
 
 export function register(command: Command, context: OpenContext): void {
   addNetworkOptions(
     command
       .argument('[repository]', 'a repository in a registry, or oci:DIR (default: local storage)')
-      .option('--format <format>', 'output: table, json, or a Go template over .Repo .Digest .Tags .ModelName .Size .Author', 'table'),
+      .option('--format <format>', 'output: table, json, or a Go template over .Repo .Digest .Tags .ModelName .Size .Author', 'table')
+      .option('-f, --filter <filter>', 'only those with what TYPE[,TYPE][:NAME[,NAME]] names, as in `kit unpack` (repeatable)', collect),
   )
     .addHelpText('after', EXAMPLES)
     .action(async (repository: string | undefined, flags: Flags) => run(repository, flags, await context()));
@@ -25,6 +28,7 @@ const EXAMPLES = `
 Examples:
   kit list
   kit list ghcr.io/team/mymodel
+  kit list --filter model:llama --filter datasets
   kit list --format json | jq -r '.[].digest'
   kit list --format '{{ .Repo }}:{{ index .Tags 0 }}'`;
 
@@ -32,14 +36,28 @@ async function run(repository: string | undefined, flags: Flags, context: CliCon
   // a template that is wrong should not cost a trip to the registry
   const template = ['table', 'json', ''].includes(flags.format) ? undefined : parseTemplate(flags.format);
   const kit = context.kit(flags);
-  const entries = await listed(kit, repository, context.call);
+  const entries = await listed(kit, repository, await readFilters(flags), context.call);
   context.result('text', undefined, print(entries, flags.format, template));
 }
 
-async function listed(kit: Kit, repository: string | undefined, call: CallOptions): Promise<ListEntry[]> {
+async function listed(kit: Kit, repository: string | undefined, filters: readonly Filter[], call: CallOptions): Promise<ListEntry[]> {
   // each loads only what it needs: the store is listed at a glance
-  if (repository === undefined) return await (await import('../../operations/list-local.ts')).listLocal(kit, call);
-  return await (await import('../../operations/list-location.ts')).listLocation(kit, parseLocation(repository), call);
+  if (repository === undefined) return await (await import('../../operations/list-local.ts')).listLocal(kit, call, filters);
+  return await (await import('../../operations/list-location.ts')).listLocation(kit, parseLocation(repository), call, filters);
+}
+
+/** @throws KitError FILTER_INVALID | USAGE */
+async function readFilters({ filter: texts }: Flags): Promise<Filter[]> {
+  if (texts === undefined) return [];
+  const { parseFilter } = await import('../../operations/filter.ts');
+  const filters = texts.map(parseFilter);
+  const files = filters.find(({ types }) => types.includes('path'));
+  if (files !== undefined) {
+    throw new KitError('USAGE', `the filter \`${files.text}\` is over files, which a list does not look at`, {
+      hint: '`kit files` lists the files of one ModelKit',
+    });
+  }
+  return filters;
 }
 
 function print(entries: readonly ListEntry[], format: string, template: Template | undefined): string[] {

@@ -1,15 +1,19 @@
 import type { Command } from 'commander';
+import { basename, isAbsolute, relative } from 'node:path';
 import { text as readAll } from 'node:stream/consumers';
 import { KitError } from '../../errors.ts';
 import { PACK_FORMATS, type PackFormatName } from '../../formats/registry.ts';
 import { findKitfile } from '../../operations/read-kitfile.ts';
 import { pack, type PackResult } from '../../operations/pack.ts';
 import { COMPRESSIONS, type Compression } from '../../blobs/compress.ts';
+import type { Kit } from '../../operations/kit.ts';
+import type { ProvenanceArguments, ProvenanceResult } from '../../operations/provenance.ts';
 import { type Location, parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { oneOf } from '../options/global.ts';
 import { addNetworkOptions } from '../options/network.ts';
+import { printMessage } from '../render/text.ts';
 import { addSignAfterOptions, openSignAfter, type SignAfterFlags } from '../options/sign-after.ts';
 
 const FORMATS = Object.keys(PACK_FORMATS) as PackFormatName[];
@@ -25,6 +29,9 @@ interface PackFlags extends FormatFlag, SignAfterFlags {
   readonly created?: string;
   readonly push?: boolean;
   readonly cache: boolean;
+  readonly verifyRemote: boolean;
+  readonly gitOrigin?: boolean;
+  readonly provenance?: boolean;
 }
 
 export function register(command: Command, context: OpenContext): void {
@@ -50,7 +57,10 @@ export function register(command: Command, context: OpenContext): void {
         .option('--follow-symlinks', 'pack links out of the directory as what they point to')
         .option('--created <time>', 'time for the manifest, RFC 3339 (default: none, or $SOURCE_DATE_EPOCH)')
         .option('--no-cache', 'read every file, also those that have not changed since they were packed')
-        .option('--push', 'straight to the registry that --tag names, nothing is stored here'),
+        .option('--git-origin', 'record remote and commit of the git work tree in the manifest, which changes its digest')
+        .option('--no-verify-remote', 'do not ask the places that remotePath names for size and SHA-256 of what is there')
+        .option('--push', 'straight to the registry that --tag names, nothing is stored here')
+        .option('--provenance', 'put SLSA provenance beside it: commit, Kitfile, base, datasets, builder; signed with --sign'),
     ),
   )
     .addHelpText('after', EXAMPLES)
@@ -65,11 +75,14 @@ Examples:
   kit pack . -t oci:./layout:v1                           into an image layout, no store needed
   kit pack . -t localhost:5000/mymodel:v1 --push          straight to a registry
   kit pack . -t localhost:5000/mymodel:v1 --push --sign --key cosign.key
+  kit pack . -t localhost:5000/mymodel:v1 --push --provenance --sign --key cosign.key
   kit pack . -t mymodel:v1 --use-model-pack               as a ModelPack, for modctl, CRI-O and Docker Model Runner`;
 
 async function run(directory: string, flags: PackFlags, context: CliContext): Promise<void> {
   const destination = flags.tag === undefined ? undefined : parseLocation(flags.tag);
-  const { kit, signAfter } = await openSignAfter(flags, requireSignable(flags, destination), context);
+  const startedOn = new Date().toISOString();
+  if (flags.provenance === true) requirePlaceForProvenance(destination);
+  const { kit, signer, signAfter } = await openSignAfter(flags, requireSignable(flags, destination), context);
   const created = readCreated(flags.created, context.env['SOURCE_DATE_EPOCH']);
   const file = flags.file;
   if (flags.push === true && flags.tag === undefined)
@@ -87,6 +100,8 @@ async function run(directory: string, flags: PackFlags, context: CliContext): Pr
       format: readFormat(flags),
       compression: flags.compression,
       cache: flags.cache,
+      verifyRemote: flags.verifyRemote,
+      ...(flags.gitOrigin !== undefined && { gitOrigin: flags.gitOrigin }),
       ...(flags.layerFormat !== undefined && { layerFormat: flags.layerFormat }),
       ...(kitfile && { kitfile }),
       ...(destination && { destination }),
@@ -97,7 +112,50 @@ async function run(directory: string, flags: PackFlags, context: CliContext): Pr
     context.call,
   );
   await signAfter?.(result.digest);
-  context.result(flags.format, result, [...describe(result), ...(signAfter === undefined ? [] : [`Signed ${result.digest}`])]);
+  const provenance = await addProvenance(kit, { flags, directory, location: destination, packed: result, startedOn, signer }, context);
+  const lines = [...describe(result), ...(signAfter === undefined ? [] : [`Signed ${result.digest}`]), ...describeProvenance(provenance)];
+  context.result(flags.format, provenance === undefined ? result : { ...result, provenance }, lines);
+}
+
+/** @throws KitError USAGE */
+function requirePlaceForProvenance(destination: Location | undefined): void {
+  if (destination === undefined) throw new KitError('USAGE', '--provenance needs --tag');
+  if (destination.type !== 'archive') return;
+  throw new KitError('USAGE', '--provenance: an archive cannot hold what is added later', {
+    hint: 'pack into local storage or an image layout',
+  });
+}
+
+interface Described extends Pick<ProvenanceArguments, 'directory' | 'packed' | 'startedOn'> {
+  readonly flags: PackFlags;
+  readonly location: Location | undefined;
+  readonly signer: ProvenanceArguments['signer'];
+}
+
+async function addProvenance(kit: Kit, { flags, ...args }: Described, { call }: CliContext): Promise<ProvenanceResult | undefined> {
+  const { location } = args;
+  if (flags.provenance !== true || location === undefined) return undefined;
+  const { push, compression, layerFormat, followSymlinks, created, signatureFormat } = flags;
+  const { attachProvenance } = await import('../../operations/provenance.ts');
+  const kitfile = kitfileName(args.directory, args.packed.inputs?.kitfile.file);
+  const parameters = { kitfile, format: readFormat(flags), compression, layerFormat, followSymlinks, created };
+  const result = await attachProvenance(kit, { ...args, location, parameters, signatureFormat, local: push !== true }, call);
+  if (push !== true && location.type === 'reference')
+    printMessage('the provenance is in local storage: `kit copy --from-local --referrers` takes it along, `kit push` does not');
+  return result;
+}
+
+function describeProvenance(provenance: ProvenanceResult | undefined): string[] {
+  if (provenance === undefined) return [];
+  const { signed, referrer, tag } = provenance;
+  return [`Provenance (${signed ? 'signed' : 'not signed'}): ${referrer ?? tag}`];
+}
+
+/** Nothing of this machine's folders. */
+function kitfileName(directory: string, file: string | undefined): string | undefined {
+  if (file === undefined) return undefined;
+  const path = relative(directory, file);
+  return path.startsWith('..') || isAbsolute(path) ? basename(file) : path;
 }
 
 /** Where `--sign` finds the artifact; local storage is signed by `kit sign`. @throws KitError USAGE */

@@ -12,13 +12,15 @@ import {
   addSignatureFormatOption,
   addSignOptions,
   addSignerNetworkOptions,
+  type CertificateFlags,
   networkFlags,
   openSigner,
   readAnnotations,
+  requireNoCertificate,
   type SignFlags,
 } from '../options/signing.ts';
 
-interface Flags extends FormatFlag, SignFlags {
+interface Flags extends FormatFlag, SignFlags, CertificateFlags {
   readonly oms?: boolean;
   readonly annotations?: readonly string[];
   readonly signatureFormat: SignatureFormat;
@@ -35,7 +37,9 @@ export function register(command: Command, context: OpenContext): void {
       .argument('<reference>', '[registry/]repository[:tag][@digest], or oci:DIR[:tag]')
       .option('--key <file>', "private key: cosign's file, a PEM file, env://NAME, or hashivault://KEY and the like")
       .option('-a, --annotations <key=value>', 'sign this along with the digest (repeatable)', collect)
-      .option('--oms', 'sign the files instead, as OpenSSF Model Signing does (model.sig); a directory may be given too'),
+      .option('--oms', 'sign the files instead, as OpenSSF Model Signing does (model.sig); a directory may be given too')
+      .option('--certificate <file>', 'with --oms and --key: certificate of the key, by an authority of your own (PEM)')
+      .option('--certificate-chain <file>', 'with --certificate: the certificates above it (PEM)'),
   );
   addSignOptions(addSignatureFormatOption(command))
     .option('--bundle <file>', 'write the sigstore bundle to a file too, for verification offline')
@@ -61,7 +65,8 @@ Examples:
   kit sign ghcr.io/team/mymodel@sha256:... --key cosign.key -a stage=production
   kit sign oci:layout:v1 --key cosign.key --signature-format bundle
   kit sign ghcr.io/team/mymodel:v1 --key cosign.key --no-upload --bundle mymodel.sigstore.json
-  kit sign --oms ghcr.io/team/mymodel:v1 --key cosign.key`;
+  kit sign --oms ghcr.io/team/mymodel:v1 --key cosign.key
+  kit sign --oms ./mymodel --key signer.key --certificate signer.crt --certificate-chain ca.crt`;
 
 async function run(reference: string, flags: Flags, context: CliContext): Promise<void> {
   const { bundle, upload, recursive, local, signContainerIdentity, signatureFormat, annotations } = flags;
@@ -70,6 +75,7 @@ async function run(reference: string, flags: Flags, context: CliContext): Promis
     await signWithOms(reference, flags, context);
     return;
   }
+  requireNoCertificate(flags);
   if (!upload && bundle === undefined)
     throw new KitError('USAGE', '--no-upload needs --bundle', { hint: 'name the file that the signature goes to' });
   if (bundle !== undefined && recursive === true)

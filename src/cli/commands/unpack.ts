@@ -5,16 +5,17 @@ import type { Kit } from '../../operations/kit.ts';
 import { unpack, type UnpackResult } from '../../operations/unpack.ts';
 import type { Digest } from '../../oci/digest.ts';
 import { parseByteSize } from '../../oci/byte-size.ts';
-import { parseLocation } from '../../oci/reference.ts';
+import { formatLocation, type Location, parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
+import { addLabelOption, admitByLabel, chooseByLabel, type LabelFlag } from '../options/label.ts';
 import { addNetworkOptions, collect } from '../options/network.ts';
 import { openVerifier } from '../options/signing.ts';
 import { singleLine } from '../render/plain-text.ts';
 import { printMessage } from '../render/text.ts';
 import { addVerifyFirstOptions, openVerifyFirst, type VerifyFirstFlags } from '../options/verify-first.ts';
 
-interface UnpackFlags extends FormatFlag, VerifyFirstFlags {
+interface UnpackFlags extends FormatFlag, LabelFlag, VerifyFirstFlags {
   readonly dir?: string;
   readonly overwrite?: boolean;
   readonly ignoreExisting?: boolean;
@@ -22,6 +23,7 @@ interface UnpackFlags extends FormatFlag, VerifyFirstFlags {
   readonly maxSize?: string;
   readonly link?: boolean;
   readonly wholeLayers?: boolean;
+  readonly includeRemote?: boolean;
   readonly oms?: boolean;
   readonly kitfile?: boolean;
   readonly model?: boolean;
@@ -46,6 +48,7 @@ export function register(command: Command, context: OpenContext): void {
         .option('--whole-layers', 'with path filters: fetch the whole layers, so that digests cover the files')
         .option('--max-size <size>', 'fail when the files would have more than this in all, for example 20GiB')
         .option('--link', 'hard links to local storage instead of copies, for raw layers; the files are read-only')
+        .option('--include-remote', 'fetch datasets and models that stay elsewhere (remotePath) too, and check them')
         .option('--oms', 'write the OpenSSF model signature that lies beside it too, as model.sig; with --verify one that holds')
         .option('--kitfile', 'deprecated: use --filter kitfile')
         .option('--model', 'deprecated: use --filter model')
@@ -56,7 +59,7 @@ export function register(command: Command, context: OpenContext): void {
   )
     .addHelpText('after', EXAMPLES)
     .action(async (reference: string, flags: UnpackFlags) => run(reference, flags, await context()));
-  addVerifyFirstOptions(command);
+  addVerifyFirstOptions(addLabelOption(command));
 }
 
 const EXAMPLES = `
@@ -66,18 +69,29 @@ Examples:
   kit unpack mymodel:v1 --filter datasets:train,test             datasets by name
   kit unpack ghcr.io/team/mymodel:v1 --filter 'path:tokenizer*'  single files, straight out of the layers
   kit unpack ghcr.io/team/mymodel:v1 --verify --key cosign.pub   only if it is signed
-  kit unpack mymodel:v1 --filter 'docs:*.md' --filter kitfile    one or the other`;
+  kit unpack mymodel:v1 --include-remote                         with the datasets that stay in S3, on a hub or web server
+  kit unpack mymodel:v1 --filter 'docs:*.md' --filter kitfile    one or the other
+  kit unpack ghcr.io/team/mymodel:all --label quantization=q4_0  one of the variants of an index`;
 
-async function run(reference: string, flags: UnpackFlags, context: CliContext): Promise<void> {
+/** @throws KitError USAGE */
+function checkFlags(reference: string, flags: UnpackFlags): Location {
   if (flags.overwrite === true && flags.ignoreExisting === true)
     throw new KitError('USAGE', '--overwrite and --ignore-existing contradict each other');
-  const source = parseLocation(reference);
-  if (source.type === 'reference' && source.reference.tags.length > 1)
+  const named = parseLocation(reference);
+  if (named.type === 'reference' && named.reference.tags.length > 1)
     throw new KitError('USAGE', `${reference}: cannot unpack several tags`, { hint: 'unpack one at a time' });
   if (flags.oms === true && flags.filter !== undefined)
     throw new KitError('USAGE', '--oms does not go with --filter: a model signature is over all files');
-  const { kit, admit } = await openVerifyFirst(flags, context);
-  const writeSignature = flags.oms === true ? await openModelSignature(reference, flags, kit, context) : undefined;
+  return named;
+}
+
+async function run(reference: string, flags: UnpackFlags, context: CliContext): Promise<void> {
+  const named = checkFlags(reference, flags);
+  const { kit, ...first } = await openVerifyFirst(flags, context);
+  const chosen = await chooseByLabel(kit, named, 'local-first', flags, context.call);
+  const source = chosen?.location ?? named;
+  const admit = await admitByLabel(first.admit, chosen);
+  const writeSignature = flags.oms === true ? await openModelSignature(formatLocation(source), flags, kit, context) : undefined;
   const result = await unpack(
     kit,
     {
@@ -87,6 +101,7 @@ async function run(reference: string, flags: UnpackFlags, context: CliContext): 
       conflict: flags.overwrite === true ? 'overwrite' : flags.ignoreExisting === true ? 'keep' : 'fail',
       ...(flags.dir !== undefined && { directory: flags.dir }),
       ...(flags.link !== undefined && { link: flags.link }),
+      ...(flags.includeRemote !== undefined && { includeRemote: flags.includeRemote }),
       ...(flags.wholeLayers !== undefined && { wholeLayers: flags.wholeLayers }),
       ...(flags.maxSize !== undefined && { maxBytes: parseByteSize(flags.maxSize, '--max-size') }),
     },
@@ -120,7 +135,7 @@ function readFilters(flags: UnpackFlags): Filter[] {
 
 const VERBS: Readonly<Record<string, string>> = { modelpart: 'model part', mcpserver: 'MCP server' };
 
-function describe({ directory, kitfile, bases, layers }: UnpackResult): string[] {
+function describe({ directory, kitfile, bases, layers, remote = [] }: UnpackResult): string[] {
   return [
     `Unpacking to ${directory}`,
     ...bases.map((base) => `Unpacking referenced modelkit ${base}`),
@@ -132,6 +147,7 @@ function describe({ directory, kitfile, bases, layers }: UnpackResult): string[]
         ? `Unpacking ${VERBS[role] ?? role}${name === undefined ? '' : ` ${name}`} to ${path}`
         : files.map((file) => `Unpacking ${file}`),
     ),
+    ...remote.map(({ entry, from, path }) => `Fetching ${entry} from ${from} to ${path}`),
   ];
 }
 

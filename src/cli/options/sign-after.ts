@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
 import type { SignatureFormat } from '../../operations/attach-signed.ts';
 import type { Kit } from '../../operations/kit.ts';
+import type { Signer } from '../../signing/signer.ts';
 import type { SignResult } from '../../operations/sign.ts';
 import type { Digest } from '../../oci/digest.ts';
 import type { Location } from '../../oci/reference.ts';
@@ -40,7 +41,7 @@ export async function openSignAfter(
   flags: SignAfterFlags,
   destination: Location | undefined,
   context: Pick<CliContext, 'kit' | 'env' | 'call'>,
-): Promise<{ readonly kit: Kit; readonly signAfter?: SignAfter }> {
+): Promise<{ readonly kit: Kit; readonly signer?: Signer; readonly signAfter?: SignAfter }> {
   if (flags.sign !== true) {
     const stray = flags.clientKey !== undefined ? '--client-key' : straySignFlag(flags);
     if (stray !== undefined) throw new KitError('USAGE', `${stray} goes with --sign`);
@@ -57,6 +58,7 @@ export async function openSignAfter(
   const { sign } = await import('../../operations/sign.ts');
   return {
     kit,
+    signer,
     signAfter: async (digest) =>
       await sign(kit, { location: withDigest(destination, digest), signer, format: flags.signatureFormat }, context.call),
   };

@@ -40,6 +40,12 @@ export function networkFlags({ clientKey, key: _signer, ...flags }: SignerFlags)
   return clientKey === undefined ? flags : { ...flags, key: clientKey };
 }
 
+/** For model signatures alone: see `requireNoCertificate`. */
+export interface CertificateFlags {
+  readonly certificate?: string;
+  readonly certificateChain?: string;
+}
+
 /** For whoever signs without a key, or wants logs and timestamps with one. */
 export interface SignFlags extends SignerFlags {
   readonly identityToken?: string;
@@ -128,6 +134,14 @@ export function addVerifyOptions(command: Command): Command {
     .option('--offline', 'use the trusted root that was fetched last')
     .option('--insecure-ignore-tlog', 'accept a signature that no transparency log lists')
     .option('--insecure-ignore-sct', 'accept a certificate that no certificate transparency log lists');
+}
+
+/** For `sign` and `verify` of anything but the files of a model. @throws KitError USAGE */
+export function requireNoCertificate({ certificate, certificateChain }: CertificateFlags): void {
+  if (certificate === undefined && certificateChain === undefined) return;
+  throw new KitError('USAGE', `${certificate === undefined ? '--certificate-chain' : '--certificate'} goes with --oms`, {
+    hint: 'signatures of manifests are made with a key, or as an identity by `--fulcio-url`',
+  });
 }
 
 /** The first flag that is given though nothing is signed; undefined mostly. */

@@ -4,6 +4,7 @@ import type { Admit } from '../../operations/admission.ts';
 import type { Kit } from '../../operations/kit.ts';
 import type { CliContext } from '../context.ts';
 import { collect } from './network.ts';
+import { addPolicyOption, type PolicyFlags, trustOf, withoutTrust } from './policy.ts';
 import {
   addClientKeyOption,
   addVerifyOptions,
@@ -14,13 +15,14 @@ import {
   type VerifyFlags,
 } from './signing.ts';
 
-export interface VerifyFirstFlags extends VerifyFlags {
+export interface VerifyFirstFlags extends VerifyFlags, PolicyFlags {
   readonly verify?: boolean;
   readonly annotations?: readonly string[];
 }
 
-/** For commands that bring an artifact here: refuse it before a byte is written unless it is signed. */
+/** For commands that bring an artifact here: refuse it before a byte is written unless it is signed, or a policy accepts it. */
 export function addVerifyFirstOptions(command: Command): Command {
+  addPolicyOption(command, 'only what this policy accepts (exit status 6 else)');
   return addVerifyOptions(
     addClientKeyOption(
       command
@@ -30,19 +32,37 @@ export function addVerifyFirstOptions(command: Command): Command {
   );
 }
 
-/** The kit of the command, and what admits artifacts where `--verify` asks for it. @throws KitError USAGE */
+/** The kit of the command, and what admits artifacts where `--verify` or `--policy` asks for it. @throws KitError USAGE */
 export async function openVerifyFirst(
   flags: VerifyFirstFlags,
   context: Pick<CliContext, 'kit' | 'env'>,
 ): Promise<{ readonly kit: Kit; readonly admit?: Admit }> {
-  const { verify, annotations, clientKey } = flags;
+  const { verify, policy, annotations, clientKey } = flags;
   if (verify !== true) {
-    const stray = clientKey !== undefined ? '--client-key' : annotations !== undefined ? '--annotations' : strayVerifyFlag(flags);
+    const others = policy === undefined ? flags : withoutTrust(flags);
+    const stray = clientKey !== undefined ? '--client-key' : annotations !== undefined ? '--annotations' : strayVerifyFlag(others);
     if (stray !== undefined) throw new KitError('USAGE', `${stray} goes with --verify`);
-    return { kit: context.kit(flags) };
+    const kit = context.kit(flags);
+    return { kit, ...(policy !== undefined && { admit: await policyAdmit(kit, policy, flags) }) };
   }
   const verifier = await openVerifier(flags, context.env, '--verify');
   const kit = context.kit(networkFlags(flags));
   const { admitSigned } = await import('../../operations/admit-signed.ts');
-  return { kit, admit: admitSigned(kit, { verifier, annotations: readAnnotations(annotations) }) };
+  const signed = admitSigned(kit, { verifier, annotations: readAnnotations(annotations) });
+  if (policy === undefined) return { kit, admit: signed };
+  const accepted = await policyAdmit(kit, policy, flags);
+  const both: Admit = async (...asked) => {
+    await signed(...asked);
+    await accepted(...asked);
+  };
+  return { kit, admit: both };
+}
+
+async function policyAdmit(kit: Kit, policies: readonly string[], flags: VerifyFirstFlags): Promise<Admit> {
+  const { admitPolicies } = await import('../../operations/admit-policies.ts');
+  return admitPolicies(
+    kit,
+    policies.map((file) => ({ file })),
+    { trust: trustOf(flags) },
+  );
 }

@@ -1,7 +1,7 @@
 import { KitError } from '../../errors.ts';
 
 type Value = string | number | readonly string[];
-type Fields = Readonly<Record<string, Value>>;
+export type Fields = Readonly<Record<string, Value>>;
 
 /** Fills a template in with the fields of one entry. */
 export type Template = (fields: Fields) => string;
@@ -21,9 +21,10 @@ const ACTION = /\{\{(-?)\s*((?:"(?:[^"\\]|\\.)*"|`[^`]*`|[^"`}])*?)\s*(-?)\}\}/g
 
 /**
  * The part of Go's text/template that lists need: fields, strings, `index`, `len`, `join`, `range`, `if`, `else`, `end`, and `-` to trim.
+ * @param sample fields that there are, with values of their kind
  * @throws KitError USAGE when the template holds anything else
  */
-export function parseTemplate(source: string): Template {
+export function parseTemplate(source: string, sample: Fields = SAMPLE): Template {
   const root: Node[] = [];
   const open: { readonly node: Extract<Node, { type: 'block' }>; list: Node[] }[] = [];
   let list = root;
@@ -49,7 +50,7 @@ export function parseTemplate(source: string): Template {
     fail(source, open.length > 0 ? `{{${open.at(-1)?.node.kind}}} without {{end}}` : 'an action is not closed');
   addText(list, tail, trim, false);
   // a trial run finds unknown fields and functions even when nothing is listed
-  check(root, source);
+  check(root, source, sample);
   return (fields) => render(root, fields, '', source).replace(/\n$/, '');
 }
 
@@ -61,9 +62,9 @@ function addText(list: Node[], text: string, trimStart: boolean, trimEnd: boolea
 
 const SAMPLE: Fields = { Repo: 'r', Digest: 'd', Tags: ['t'], ModelName: 'm', Size: 's', Author: 'a' };
 
-function check(nodes: readonly Node[], source: string): void {
-  render(nodes, SAMPLE, '', source);
-  for (const node of nodes) if (node.type === 'block') check(node.other, source);
+function check(nodes: readonly Node[], source: string, sample: Fields): void {
+  render(nodes, sample, '', source);
+  for (const node of nodes) if (node.type === 'block') check(node.other, source, sample);
 }
 
 function render(nodes: readonly Node[], fields: Fields, dot: string, source: string): string {
@@ -105,7 +106,7 @@ function operand(word: string, fields: Fields, dot: string, source: string): Val
   if (/^\d+$/.test(word)) return Number(word);
   if (word.startsWith('`')) return word.slice(1, -1);
   if (word.startsWith('"')) return JSON.parse(word) as string;
-  const name = /^\.(\w+)$/.exec(word)?.[1];
+  const name = /^\.(\w[\w.-]*)$/.exec(word)?.[1];
   return (name !== undefined && Object.hasOwn(fields, name) ? fields[name] : undefined) ?? fail(source, `\`${word}\` is not a field`);
 }
 

@@ -49,6 +49,21 @@ describe('a layer by its media type', () => {
     expect(readLayer('application/x', annotations)).toMatchObject([{ path: 'dir', encoding: 'tar', compression: 'gzip', target: '' }]);
   });
 
+  test('an archive without a name, as of Flux and Helm, is its files; with one it is a file', () => {
+    for (const [type, compression] of [
+      ['application/vnd.cncf.flux.content.v1.tar+gzip', 'gzip'],
+      ['application/vnd.cncf.helm.chart.content.v1.tar+gzip', 'gzip'],
+      ['application/vnd.example.v1.tar+zstd', 'zstd'],
+      ['application/vnd.example.v1.tar', 'none'],
+    ])
+      expect(readLayer(type ?? '')).toMatchObject([{ encoding: 'tar', compression, target: '' }]);
+    expect(readLayer('application/vnd.cncf.flux.content.v1.tar+gzip', { 'org.opencontainers.image.title': 'a.tgz' })).toMatchObject([
+      { encoding: 'raw', target: 'a.tgz' },
+    ]);
+    for (const type of ['application/x-tar', 'application/vnd.example.v1.tar+xz', 'application/vnd.tar.v1'])
+      expect(readLayer(type)).toEqual([]);
+  });
+
   test('what has no name is no file', () => {
     expect(readLayer('application/x')).toEqual([]);
   });

@@ -53,11 +53,21 @@ describe('kitfileFields', () => {
     expect(Object.keys(fields)).toStrictEqual(['manifestVersion', 'package', 'model', 'code', 'datasets', 'docs', 'prompts', 'mcpServers']);
     const json = stringifyLikeGo(fields);
     expect(json).toContain(
-      '{"name":"corpus","description":"Raw reviews, 2 TB","remotePath":"s3://reviews/raw/2026.parquet","remoteHash":"d41d8cd98f00b204e9800998ecf8427e-42","digest":"sha256:d","diffId":"sha256:e"}',
+      '{"name":"corpus","remotePath":"s3://reviews/raw/2026.parquet","remoteHash":"d41d8cd98f00b204e9800998ecf8427e-42","description":"Raw reviews, 2 TB","digest":"sha256:d","diffId":"sha256:e"}',
     );
     expect(json).toContain(
       '"mcpServers":[{"name":"review-search","path":"mcp/review-search.mcpb","description":"Searches the reviews","digest"',
     );
+    const digest = `sha256:${'a'.repeat(64)}` as const;
+    const elsewhere: Kitfile = {
+      manifestVersion: '1.0.0',
+      package: {},
+      model: { path: 'm', remotePath: 'hf://a/b', remoteRevision: 'c', remoteFiles: [{ path: '', size: 1, digest }] },
+    };
+    const place = '{"path":"m","remotePath":"hf://a/b"';
+    expect(stringifyLikeGo(kitfileFields(elsewhere))).toContain(`${place}}`);
+    const record = `"remoteRevision":"c","remoteFiles":[{"path":"","size":1,"digest":"${digest}"}]}`;
+    expect(stringifyLikeGo(kitfileFields(elsewhere, () => undefined))).toContain(`${place},${record}`);
     const keys: Kitfile = {
       manifestVersion: '',
       package: {},

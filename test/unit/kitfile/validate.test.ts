@@ -84,12 +84,29 @@ describe('validateKitfile', () => {
   it('checks remote datasets', () => {
     expect(dataset('remotePath: "s3://bucket/key", remoteHash: x')).toStrictEqual([]);
     expect(dataset('remotePath: "registry.example.com/data:v1", remoteHash: x')).toStrictEqual([]);
-    expect(dataset('remotePath: "s3://bucket"')).toStrictEqual([
-      'only S3 URLs and ModelKit references are supported for remote dataset paths (`s3://bucket` in dataset `d`)',
-      'remoteHash is required when remote dataset paths are used (dataset `d`)',
+    for (const place of [
+      's3://bucket/prefix/',
+      'hf://datasets/org/name@v1/data',
+      'https://example.com/a.csv',
+      'git+https://example.com/r.git@v1#a',
+    ])
+      expect(dataset(`remotePath: "${place}"`)).toStrictEqual([]);
+    const forms = 's3://BUCKET/KEY, hf://[datasets/]ORG/NAME, https://..., git+https://...#PATH or the reference of a ModelKit';
+    for (const place of ['s3://bucket', 'ftp://example.com/a', 'file:///etc/passwd', '/etc/passwd', 'git+ssh://git@example.com/r'])
+      expect(dataset(`remotePath: "${place}"`)).toStrictEqual([`a remotePath is ${forms} (\`${place}\` in dataset \`d\`)`]);
+    expect(dataset('remotePath: "https://me:secret@example.com/a"')).toStrictEqual([
+      'a remotePath must not hold credentials (`example.com` in dataset `d`)',
     ]);
     expect(dataset('path: a, remoteHash: x')).toStrictEqual(['remote hash is only applicable when remotePath is set (dataset `d`)']);
     expect(dataset('path: /a, remotePath: "s3://bucket/key", remoteHash: x')).toHaveLength(1);
+  });
+
+  it('checks a model that stays elsewhere', () => {
+    expect(problems('model: {path: a, remotePath: "hf://org/name/a"}')).toStrictEqual([]);
+    expect(problems('model: {path: "base:v1", remotePath: "hf://org/name/a"}')).toHaveLength(1);
+    expect(problems('model: {path: a, remotePath: "reg.example.com/base:v1"}')).toHaveLength(1);
+    expect(problems('model: {path: a, remoteHash: x}')).toHaveLength(1);
+    expect(() => problems('model: {path: a, remotePath: "hf://a/b", remoteFiles: []}')).toThrow('unknown field `remoteFiles`');
   });
 
   it('lists everything, by line, or by text without positions', () => {

@@ -129,6 +129,25 @@ suite('leftovers and caches', () => {
     expect((await pruneStore(box.kit)).cacheEntries).toBe(2);
     expect((await readdir(folder)).toSorted()).toEqual([config.digest.slice(7), 'mine.txt'].toSorted());
   });
+
+  test('records of imports whose layer is gone, and folders of imports that were broken off', async () => {
+    const box = await storeHome();
+    const { config } = await box.add('tiny:v1');
+    const cache = join(box.home, 'cache');
+    await mkdir(join(cache, 'imports'), { recursive: true });
+    const record = (digest: string): string => JSON.stringify({ digest, size: 1 });
+    await writeFile(join(cache, 'imports', 'a'.repeat(64)), record(config.digest));
+    await writeFile(join(cache, 'imports', 'b'.repeat(64)), record(`sha256:${'0'.repeat(64)}`));
+    await writeFile(join(cache, 'imports', 'c'.repeat(64)), 'cut of');
+    for (const name of ['import-abc123', 'import-def456', 'important']) await mkdir(join(cache, name));
+    const then = new Date(Date.now() - 2 * DAY);
+    for (const name of ['import-abc123', 'important']) await utimes(join(cache, name), then, then);
+    expect((await storeInfo(box.kit)).caches.imports).toMatchObject({ entries: 5, stale: 3 });
+    expect((await pruneStore(box.kit)).cacheEntries).toBe(3);
+    expect(await readdir(join(cache, 'imports'))).toEqual(['a'.repeat(64)]);
+    // another process may be at work in the younger one
+    expect((await readdir(cache)).toSorted()).toEqual(['import-def456', 'important', 'imports']);
+  });
 });
 
 suite('while others are at work', () => {

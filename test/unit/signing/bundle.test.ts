@@ -154,6 +154,14 @@ describe('not accepted', () => {
     ],
     ['something else', Buffer.from('[]'), /bundle is malformed/],
     ['no JSON', Buffer.from([0xff, 0xfe]), /bundle is not JSON/],
+    ['nested without end', Buffer.from(`{"mediaType":${'['.repeat(1_000_000)}`), /bundle is not JSON/],
+    ['nested deep', Buffer.from(`${'['.repeat(1_000_000)}${']'.repeat(1_000_000)}`), /bundle is malformed/],
+    ['a statement nested without end', bundle(signer, `{"_type":${'['.repeat(1_000_000)}`), /statement is not JSON/],
+    [
+      'ten thousand signatures',
+      bundle(signer, signed, withEnvelope({ signatures: Array.from({ length: 10_000 }, () => ({ sig: 'AAAA' })) })),
+      /10000 signatures, not one/,
+    ],
   ];
   test.each(cases)('%s', async (_, bytes, why) => {
     expect(await reasonFor(bytes)).toMatch(why);

@@ -192,12 +192,40 @@ describe('refused', () => {
       'its certificate is not by an authority of the trusted root',
     ],
     [
+      'the certificate of another signature by the same authority',
+      async () => {
+        // valid when the other one was used
+        const services = await another({ issued: new Date(Date.now() + HOUR), logged: new Date(Date.now() + HOUR + 60_000) });
+        const [one, other] = [await signWith(services), await signWith(services)];
+        return { ...one, services, material: { ...one.material, certificate: other.material.certificate } };
+      },
+      'it was changed after signing, or is not by the key of its certificate',
+    ],
+    [
       'a certificate that had expired when it was logged',
       async () => {
         const services = await another({ logged: new Date(Date.now() + HOUR) });
         return { ...(await signWith(services)), services };
       },
       'its certificate was not valid when it was signed',
+    ],
+    [
+      'a certificate that had expired when it was timestamped',
+      async () => {
+        const services = await another({ stamped: new Date(Date.now() + HOUR) });
+        const signed = await signWith(services, { timestampUrl: services.url });
+        return { ...signed, services, material: { ...signed.material, tlogEntries: [] }, trust: { ignoreLog: true } };
+      },
+      'its certificate was not valid when it was signed',
+    ],
+    [
+      'a certificate that is not valid now, and nothing that says when it was used',
+      async () => {
+        const services = await another({ issued: new Date(Date.now() + HOUR), logged: new Date(Date.now() + HOUR) });
+        const signed = await signWith(services);
+        return { ...signed, services, material: { ...signed.material, tlogEntries: [] }, trust: { ignoreLog: true } };
+      },
+      'nothing proves when it was signed',
     ],
     [
       'the timestamp of another signature',
@@ -222,10 +250,26 @@ describe('refused', () => {
       async () => ({ who: { ...WHO, identity: 'ops@example.com' } }),
       'it is by dev@example.com (https://issuer.example.com), not by ops@example.com',
     ],
-    ['a part of the identity', async () => ({ who: { ...WHO, identity: 'dev@example.co' } }), 'it is by dev@example.com'],
-    ['a dot that would match anything', async () => ({ who: { ...WHO, identity: 'dev.example.com' } }), 'it is by dev@example.com'],
-    ['a pattern that matches a part', async () => ({ who: { ...WHO, identity: /dev@|example/ } }), 'it is by dev@example.com'],
-    ['another issuer', async () => ({ who: { ...WHO, issuer: 'https://issuer.example.com/' } }), 'it is by dev@example.com'],
+    [
+      'a part of the identity',
+      async () => ({ who: { ...WHO, identity: 'dev@example.co' } }),
+      'not by dev@example.co (https://issuer.example.com): that matches a part of it only',
+    ],
+    [
+      'a dot that would match anything',
+      async () => ({ who: { ...WHO, identity: 'dev.example.com' } }),
+      'it is by dev@example.com (https://issuer.example.com), not by dev.example.com',
+    ],
+    [
+      'a pattern that matches a part',
+      async () => ({ who: { ...WHO, identity: /dev@|example/ } }),
+      'not by /dev@|example/ (https://issuer.example.com): that matches a part of it only',
+    ],
+    [
+      'another issuer',
+      async () => ({ who: { ...WHO, issuer: 'https://issuer.example.com/' } }),
+      'not by dev@example.com (https://issuer.example.com/): the issuer is another one',
+    ],
   ])('%s', async (_, make, reason) => {
     await expect(verify(await make())).rejects.toMatchObject(refusal(reason));
   });

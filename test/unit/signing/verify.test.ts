@@ -6,12 +6,14 @@ import type { KitEvent } from '../../../src/events.ts';
 import { createKit, findSignatures, type Kit, openKeyVerifier, parseLocation, verify } from '../../../src/index.ts';
 import type { Descriptor } from '../../../src/oci/descriptor.ts';
 import { MEDIA_TYPE } from '../../../src/oci/media-types.ts';
+import { referrersTag } from '../../../src/oci/referrers-tag.ts';
+import type { RegistryOptions } from '../../support/registry.ts';
 import { connect } from '../../support/registry-client.ts';
 import { attachBundle, attachLegacy, bundle, makeSigner, pushManifest, SIGNATURE, simplePayload, statement } from './sample-signatures.ts';
 
 const signer = makeSigner();
 
-async function setUp() {
+async function setUp(options: RegistryOptions = {}) {
   const home = await mkdtemp(join(tmpdir(), 'ocikit-verify-'));
   const kit: Kit = createKit({ home, env: { HOME: home } });
   onTestFinished(async () => {
@@ -21,7 +23,7 @@ async function setUp() {
   const key = join(home, 'signer.pub');
   await writeFile(key, signer.pem);
   const verifier = await openKeyVerifier(key);
-  const { registry, target } = await connect();
+  const { registry, target } = await connect(options);
   const subject = await pushManifest(target, { annotations: { name: 'model' } });
   await target.tag(subject, 'v1');
   const location = parseLocation(`${registry.host}/team/model:v1`);
@@ -55,6 +57,21 @@ test('a bundle by another key does not hide the older signature', async () => {
     ['bundle', false],
     ['legacy', true],
   ]);
+});
+
+test('a fallback tag that holds no index: said so, and the older signature is found', async () => {
+  const { kit, target, subject, args } = await setUp({ behaviour: { referrers: false } });
+  await attachBundle(target, subject, bundle(signer, statement(subject.digest)));
+  // as `cosign copy` does
+  await target.tag(subject, referrersTag(subject.digest));
+  const events: KitEvent[] = [];
+  const onEvent = (event: KitEvent) => void events.push(event);
+  await expect(verify(kit, args, { onEvent })).rejects.toThrow('no signatures found');
+  const message = expect.stringContaining(`lists what refers to ${subject.digest} holds \`${MEDIA_TYPE.imageManifest}\``) as string;
+  expect(events).toEqual([{ type: 'warning', code: 'MANIFEST_INVALID', message }]);
+  const payload = simplePayload(subject.digest);
+  await attachLegacy(target, subject, [{ payload, annotations: { [SIGNATURE]: signer.sign(payload) } }]);
+  expect(await verify(kit, args)).toMatchObject({ signatures: [{ kind: 'legacy', accepted: true }] });
 });
 
 test('the same refusal in store and registry is told once', async () => {
