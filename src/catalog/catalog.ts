@@ -4,7 +4,7 @@ import type { SqlFilter } from './sql-filter.ts';
 
 /** Of the tables, and of what the documents in them hold. */
 const VERSION = 1;
-const PAGE = 5000;
+const PAGE = 2000;
 const CHUNK = 500;
 
 /** A manifest below a target: itself, or a member of the index that it is. */
@@ -29,6 +29,7 @@ export interface TargetContent {
 export interface Candidate {
   readonly repository: string;
   readonly target: string;
+  /** In no order. */
   readonly tags: readonly string[];
   readonly digest: string;
   readonly detail: string | null;
@@ -239,25 +240,36 @@ export class Catalog {
     await this.#database.write([{ sql: 'DELETE FROM kit_members' }, { sql: 'DELETE FROM kit_artifacts' }]);
   }
 
-  /** The models that the filter lets through, page by page, in a steady order. `filter` makes a condition whose parameters begin at a number. */
+  /** The models that the filter lets through, by digest, page by page. `filter` makes a condition whose parameters begin at a number. */
   async *candidates(filter: (first: number) => SqlFilter | undefined): AsyncGenerator<Candidate[]> {
-    const { sql: condition = 'TRUE', parameters = [] } = filter(4) ?? {};
-    const tags = this.#database.dialect === 'sqlite' ? 'json_group_array(tag)' : 'json_agg(tag)::text';
-    const sql = `SELECT t.repository, t.target, t.tags, m.digest, m.detail, a.document, a.tensors, s.document AS signatures
-      FROM (SELECT repository, target, ${tags} AS tags FROM kit_tags GROUP BY repository, target) t
-      JOIN kit_members m ON m.target = t.target JOIN kit_artifacts a ON a.digest = m.digest
-      LEFT JOIN kit_signatures s ON s.repository = t.repository AND s.digest = m.digest
-      WHERE a.document IS NOT NULL AND (t.repository, t.target, m.digest) > ($1, $2, $3) AND ${condition}
-      ORDER BY t.repository, t.target, m.digest LIMIT ${PAGE}`;
-    let last: readonly string[] = ['', '', ''];
-    for (;;) {
-      const rows = await this.#database.all({ sql, parameters: [...last, ...parameters] });
-      const page = rows.map(toCandidate);
-      if (page.length > 0) yield page;
-      const end = page.at(-1);
-      if (end === undefined || page.length < PAGE) return;
-      last = [end.repository, end.target, end.digest];
+    const { sql: condition = 'TRUE', parameters = [] } = filter(2) ?? {};
+    const sql = `SELECT a.digest, a.document, a.tensors FROM kit_artifacts a
+      WHERE a.document IS NOT NULL AND a.digest > $1 AND ${condition} ORDER BY a.digest LIMIT ${PAGE}`;
+    for (let last = ''; ;) {
+      const rows = await this.#database.all({ sql, parameters: [last, ...parameters] });
+      if (rows.length > 0) yield await this.#place(rows);
+      if (rows.length < PAGE) return;
+      last = String(rows.at(-1)?.['digest']);
     }
+  }
+
+  /** Artifacts at each of their places, with the tags there. */
+  async #place(artifacts: readonly Row[]): Promise<Candidate[]> {
+    const byDigest = new Map(artifacts.map((row) => [String(row['digest']), row]));
+    const found = new Map<string, Candidate & { readonly tags: string[] }>();
+    for (const chunk of chunksOf([...byDigest.keys()])) {
+      const sql = `SELECT m.digest, m.target, m.detail, t.repository, t.tag, s.document AS signatures
+        FROM kit_members m JOIN kit_tags t ON t.target = m.target
+        LEFT JOIN kit_signatures s ON s.repository = t.repository AND s.digest = m.digest WHERE m.digest IN (${list(chunk)})`;
+      for (const row of await this.#database.all({ sql, parameters: chunk })) {
+        const candidate = toCandidate(row, byDigest.get(String(row['digest'])) ?? {});
+        const key = `${candidate.repository} ${candidate.target} ${candidate.digest}`;
+        const known = found.get(key);
+        if (known === undefined) found.set(key, candidate);
+        else known.tags.push(...candidate.tags);
+      }
+    }
+    return [...found.values()];
   }
 
   async exclusively<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
@@ -269,16 +281,16 @@ export class Catalog {
   }
 }
 
-function toCandidate(row: Row): Candidate {
+function toCandidate(place: Row, artifact: Row): Candidate & { readonly tags: string[] } {
   return {
-    repository: String(row['repository']),
-    target: String(row['target']),
-    tags: (JSON.parse(String(row['tags'])) as string[]).toSorted(),
-    digest: String(row['digest']),
-    detail: textOf(row, 'detail'),
-    document: String(row['document']),
-    tensors: textOf(row, 'tensors'),
-    signatures: textOf(row, 'signatures'),
+    repository: String(place['repository']),
+    target: String(place['target']),
+    tags: [String(place['tag'])],
+    digest: String(place['digest']),
+    detail: textOf(place, 'detail'),
+    document: String(artifact['document']),
+    tensors: textOf(artifact, 'tensors'),
+    signatures: textOf(place, 'signatures'),
   };
 }
 

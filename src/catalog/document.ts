@@ -3,7 +3,8 @@ import { type JsonValue, parseExactJson, stringifyExact } from '../oci/json.ts';
 
 /** Deeper than any Kitfile, and within what databases take. */
 const MAX_DEPTH = 120;
-const MAX_BYTES = 8 * 1024 * 1024;
+/** Far more than people write; what holds many at a time stays within memory. */
+const MAX_BYTES = 512 * 1024;
 
 /**
  * What is kept of an artifact, as JSON that every database takes: no NUL, no halves of surrogate pairs, no number that JSON has not.

@@ -10,10 +10,7 @@ function listOf(fields: Readonly<Record<string, Shape>>): Shape {
 }
 
 /** Of content that stays where it is. */
-const BY_REFERENCE: Readonly<Record<string, Shape>> = {
-  ...values('remotePath', 'remoteHash', 'remoteRevision'),
-  remoteFiles: listOf(values('path', 'size', 'digest')),
-};
+const BY_REFERENCE = values('remotePath', 'remoteHash', 'remoteRevision');
 
 /** Of a manifest in any format: what the Kitfile says, and the manifest. */
 const CONTENT: Readonly<Record<string, Shape>> = {

@@ -12,7 +12,7 @@ import { coversRepository, parseScope, type QueryScope } from './query-scope.ts'
 import { signaturesText } from './query-signatures.ts';
 
 export interface CatalogSyncArguments {
-  /** Registries, patterns, repositories, with a tag or without. None: what the catalog was written from. */
+  /** Registries, patterns, repositories, with a tag or without. None: all that the catalog was told before. */
   readonly references?: readonly string[];
   /** Path of an SQLite file, or connection string of PostgreSQL. Default: `<home>/catalog.db`. */
   readonly database?: string | undefined;

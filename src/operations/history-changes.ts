@@ -51,8 +51,8 @@ export function fieldChanges(older: Kitfile | undefined, newer: Kitfile | undefi
 
 function leavesOf(kitfile: Kitfile | undefined): Map<string, string> {
   const leaves = new Map<string, string>();
-  // parameters are maps, which JSON makes plain; a config blob, and so all of this, has at most 4 MiB
-  if (kitfile !== undefined) addLeaves(leaves, '', parseExactJson(stringifyExact(kitfileFields(kitfile))));
+  // what was recorded of content elsewhere, too; parameters are maps, which JSON makes plain; a config blob, and so all of this, has at most 4 MiB
+  if (kitfile !== undefined) addLeaves(leaves, '', parseExactJson(stringifyExact(kitfileFields(kitfile, () => undefined))));
   return leaves;
 }
 

@@ -160,13 +160,23 @@ function datasetMaterials({ layers }: PackResult, kitfile: Kitfile): Resource[] 
   );
 }
 
-/** Content that stays where it is. */
-function remoteMaterials(kitfile: Kitfile): Resource[] {
-  return remoteEntries(kitfile).map(({ role, name, remotePath, remoteHash }) => {
-    const digest = digestSetOf(remoteHash);
-    const hash = remoteHash === undefined || digest !== undefined ? {} : { annotations: { remoteHash } };
+/** Content that stays where it is: its files by the digests that were recorded at pack, else by the hash that the Kitfile gives. */
+export function remoteMaterials(kitfile: Kitfile): Resource[] {
+  return remoteEntries(kitfile).flatMap(({ role, name, remotePath, remoteHash, remoteRevision, remoteFiles }) => {
     const uri = withoutSecrets(remotePath);
-    return { name: `${role} ${name ?? uri}`, uri, ...(digest !== undefined && { digest }), ...hash };
+    const title = `${role} ${name ?? uri}`;
+    const claims = { ...(remoteHash !== undefined && { remoteHash }), ...(remoteRevision !== undefined && { remoteRevision }) };
+    const annotations = Object.keys(claims).length === 0 ? {} : { annotations: claims };
+    if (remoteFiles === undefined) {
+      const digest = digestSetOf(remoteHash);
+      return [{ name: title, uri, ...(digest !== undefined && { digest }), ...annotations }];
+    }
+    return remoteFiles.map(({ path, digest }) => ({
+      name: path === '' ? title : `${title}: ${path}`,
+      uri,
+      digest: digestSet(digest),
+      ...annotations,
+    }));
   });
 }
 

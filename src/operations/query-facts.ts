@@ -4,6 +4,7 @@ import { CODES, isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import { formatOf } from '../formats/registry.ts';
 import { kitfileFields } from '../kitfile/fields.ts';
+import type { Kitfile } from '../kitfile/types.ts';
 import type { ModelSummary } from '../model-files/summary.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { type JsonValue, parseExactJson } from '../oci/json.ts';
@@ -138,10 +139,19 @@ function factsOf({ descriptor, manifest, config, format, kitfile, layers }: Load
     size: manifest.layers.reduce((sum, layer) => sum + layer.size, 0),
     layers: layers.length,
     created: annotations?.[ANNOTATION.created],
-    ...(kitfile === undefined ? {} : kitfileFields(kitfile)),
+    ...(kitfile === undefined ? {} : kitfileFields(withoutFiles(kitfile))),
     annotations: annotations === undefined || Object.keys(annotations).length === 0 ? undefined : annotations,
     customProperties: format === 'omlmd' ? customProperties(config) : undefined,
   };
+}
+
+/** Lists of files that are elsewhere are long, and nobody asks for one of them. */
+function withoutFiles({ model, datasets, ...kitfile }: Kitfile): Kitfile {
+  return { ...kitfile, ...(model && { model: withoutList(model) }), ...(datasets && { datasets: datasets.map(withoutList) }) };
+}
+
+function withoutList<T extends { readonly remoteFiles?: unknown }>({ remoteFiles: _list, ...entry }: T): Omit<T, 'remoteFiles'> {
+  return entry;
 }
 
 /** The format has read the config: it is an object. */

@@ -49,7 +49,7 @@ export interface QueryLook {
 }
 
 /** Documents at a time: evaluated under one time limit. */
-const BATCH = 2000;
+const BATCH = 1000;
 
 /**
  * The models that fulfil an expression, in registries, in local storage or in a catalog. Manifests and configs are read, never layers;

@@ -1,9 +1,10 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { cosign, cosignOk, hasCosign, PASSWORD, publish, type Published, REGISTRIES, type StartedRegistry } from '../support/cosign.ts';
-import { GOLDEN, sandbox } from '../support/kit.ts';
+import { copyGoldenInput, GOLDEN, sandbox } from '../support/kit.ts';
+import { serveStore } from '../support/kit-serve.ts';
 
 // no transparency log, no network beyond the registry: the older flags say the same as an empty signing config
 const OFFLINE = ['--use-signing-config=false', '--tlog-upload=false', '-y'];
@@ -139,6 +140,29 @@ describe.skipIf(!hasCosign).each(REGISTRIES)('cosign and kit over $name', ({ isT
       await box.ok(['sign', name, '--key', `${kind}.key`]);
       for (const format of FORMATS)
         expect(await cosign(box, ['verify', '--key', `${kind}.pub`, ...CHECK, format, name])).toMatchObject({ status: 0 });
+    }
+  });
+});
+
+describe.skipIf(!hasCosign)('formats', () => {
+  test('cosign verifies what kit signs, and the reverse, whatever the format; an index and its images too', async () => {
+    const box = await sandbox();
+    const registry = await serveStore();
+    onTestFinished(() => registry.close());
+    await copyGoldenInput(box.path('src'));
+    await box.ok('pack src -t tiny:v1');
+    for (const pair of ['kit', 'cosign']) await box.ok(`generate-key-pair --output-key-prefix ${pair}`, { env: PASSWORD });
+    const repository = `${registry.host.replace('127.0.0.1', 'localhost')}/team/m`;
+    const formats = ['modelkit', 'modelpack', 'modelpack --layer-format tar', 'docker-model', 'omlmd', 'modelcar --with-modelpack'];
+    for (const [index, format] of formats.entries()) {
+      const name = `${repository}${index}:v1`;
+      await box.ok(`convert tiny:v1 ${name} --to ${format}`);
+      await box.ok(`sign ${name} --key kit.key --recursive`, { env: PASSWORD });
+      expect(await cosign(box, ['verify', '--key', 'kit.pub', ...CHECK, name]), format).toMatchObject({ status: 0 });
+      const { digest } = JSON.parse(await box.ok(['inspect', '--remote', name])) as { digest: string };
+      const pinned = `${repository}${index}@${digest}`;
+      await cosignOk(box, 'sign', '--key', 'cosign.key', ...OFFLINE, pinned);
+      await box.ok(`verify --remote ${pinned} --key cosign.pub`);
     }
   });
 });

@@ -143,22 +143,22 @@ describe.skipIf(!hasSkopeo)('skopeo and archives', () => {
   });
 });
 
-describe.skipIf(!hasSkopeo || !hasDockerRegistry)("skopeo's policy (that of podman and CRI-O)", () => {
-  /** Copies under a policy that asks for a signature with `key`; what went wrong, or nothing. */
-  function admit(box: Sandbox, name: string, key: string): string {
-    const args = [
-      '--policy',
-      `${key}.json`,
-      '--registries.d',
-      'registries.d',
-      'copy',
-      '--src-tls-verify=false',
-      `docker://${name}`,
-      `dir:${key}`,
-    ];
-    return spawnSync('skopeo', args, { cwd: box.root, encoding: 'utf8' }).stderr;
-  }
+/** Copies under a policy that asks for a signature with `key`; what went wrong, or nothing. */
+function admit(box: Sandbox, name: string, key: string): string {
+  const args = [
+    '--policy',
+    `${key}.json`,
+    '--registries.d',
+    'registries.d',
+    'copy',
+    '--src-tls-verify=false',
+    `docker://${name}`,
+    `dir:${key}`,
+  ];
+  return spawnSync('skopeo', args, { cwd: box.root, encoding: 'utf8' }).stderr;
+}
 
+describe.skipIf(!hasSkopeo || !hasDockerRegistry)("skopeo's policy (that of podman and CRI-O)", () => {
   test('takes what kit signed with the key, and nothing else', async ({ skip }) => {
     const { box } = await packed();
     const registry = await startDockerRegistry();

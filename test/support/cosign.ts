@@ -39,7 +39,7 @@ interface PossibleRegistry {
   readonly name: string;
   readonly isThere: boolean;
   readonly hasReferrers: boolean;
-  start(): Promise<StartedRegistry>;
+  readonly start: () => Promise<StartedRegistry>;
 }
 
 /** Where signatures go: with the referrers API, and without. */

@@ -61,8 +61,8 @@ export async function startSigstoreMock(
   const log = await initializeTLog(url, pair(), logged);
   const tsa = await initializeTSA(pair(), issued);
   // @sigstore/core reads a fraction of a second only with three digits, and DER has no zeros at its end
-  const wholeSeconds = (time: number): Date => new Date(Math.floor(time / 1000) * 1000);
-  if (issued === undefined) Object.assign(tsa, { getCurrentTime: () => wholeSeconds(stamped?.getTime() ?? Date.now()) });
+  if (issued === undefined)
+    Object.assign(tsa, { getCurrentTime: () => new Date(Math.floor((stamped?.getTime() ?? Date.now()) / 1000) * 1000) });
   const logInstance = (publicKey: Buffer) => ({
     baseUrl: url,
     hashAlgorithm: 'SHA2_256',

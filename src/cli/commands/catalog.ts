@@ -25,7 +25,7 @@ function registerSync(catalog: Command, context: OpenContext): void {
     addFormatOption(
       addGlobalOptions(catalog.command('sync'))
         .description('Write what `kit query --catalog` asks: an index of the models in registries, brought up to date')
-        .argument('[references...]', 'REGISTRY, REGISTRY/team/* or REPOSITORY[:TAG] (default: those of the last time)')
+        .argument('[references...]', 'REGISTRY, REGISTRY/team/* or REPOSITORY[:TAG] (default: all that it was told before)')
         .option(
           '--database <database>',
           'path of an SQLite file, or postgres://USER@HOST/DATABASE (default: $KIT_CATALOG, else catalog.db in the folder of kit)',

@@ -89,7 +89,7 @@ export async function answers(catalog: Catalog, text: string): Promise<{ readonl
       );
       found.push(...question.select(documents).map((index) => page[index] as Candidate));
     }
-    return found.map(({ digest }) => digest);
+    return found.map(({ digest }) => digest).toSorted();
   };
   const filtered = await select((first) => (expression === undefined ? undefined : sqlFilter(expression, catalog.dialect, first)));
   return { filtered, plain: await select(() => undefined) };

@@ -105,12 +105,12 @@ describe('a catalog', () => {
     const [content] = contents;
     const member = content?.members[0];
     if (member === undefined) throw new Error('no content');
-    const many = Array.from({ length: 5001 }, (_, number) => digestOfNumber(number));
+    const many = Array.from({ length: 2001 }, (_, number) => digestOfNumber(number));
     await catalog.add(many.map((target) => ({ target, members: [{ ...member, digest: target }] })));
     await catalog.changeTags(REPOSITORY, new Map(many.map((target, number) => [`t${number}`, target])), []);
     const pages = await Array.fromAsync(catalog.candidates(() => undefined));
-    expect(pages.map((page) => page.length)).toEqual([5000, 1]);
-    expect(new Set(pages.flat().map(({ digest }) => digest)).size).toBe(5001);
+    expect(pages.map((page) => page.length)).toEqual([2000, 1]);
+    expect(new Set(pages.flat().map(({ digest }) => digest)).size).toBe(2001);
   });
 
   test('is its owner’s alone', async () => {
@@ -180,6 +180,6 @@ describe('documents', () => {
     let deep: unknown = 1;
     for (let level = 0; level < 200; level++) deep = [deep];
     expect(() => documentText({ deep }, 'm')).toThrow(expect.objectContaining({ code: 'LIMIT_EXCEEDED' }) as Error);
-    expect(() => documentText({ long: 'x'.repeat(9_000_000) }, 'm')).toThrow(expect.objectContaining({ code: 'LIMIT_EXCEEDED' }) as Error);
+    expect(() => documentText({ long: 'x'.repeat(600_000) }, 'm')).toThrow(expect.objectContaining({ code: 'LIMIT_EXCEEDED' }) as Error);
   });
 });
