@@ -96,7 +96,8 @@ export { checkStore, requireSound, type StoreCheckArguments, type StoreCheckResu
 export { storeInfo, type StoreInfo } from './operations/store-info.ts';
 export { pruneStore, type StorePruneArguments, type StorePruneResult } from './operations/store-prune.ts';
 export { tag, type TagResult } from './operations/tag.ts';
-export { pull, push, type PushArguments, type Transferred } from './operations/transfer.ts';
+export { pull } from './operations/pull.ts';
+export { push, type PushArguments, type Transferred } from './operations/push.ts';
 export { inspectTensors, type TensorsResult } from './operations/tensors.ts';
 export { diffTensors, type PlacedTensor, type TensorsDiff } from './operations/tensors-diff.ts';
 export { lineage, type LineageArguments, type LineageNode, type LineageResult } from './operations/tree.ts';

@@ -17,7 +17,7 @@ import type { Kit } from './kit.ts';
 import { openSource } from './open-location.ts';
 import { pinned } from './sbom-subject.ts';
 import { lineage, type LineageNode, type VisitedManifest } from './tree.ts';
-import { requireOneReference } from './verify.ts';
+import { requireOneReference } from './references.ts';
 import { version } from './version.ts';
 
 export interface AuditArguments {

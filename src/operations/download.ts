@@ -13,7 +13,8 @@ import type { ReadTarget } from '../targets/types.ts';
 import type { Kit } from './kit.ts';
 import { openSource } from './open-location.ts';
 import { originOf, readAttachment, signaturesIn } from './signature-source.ts';
-import { nameWithDigest, requireOneReference } from './verify.ts';
+import { requireOneReference } from './references.ts';
+import { nameWithDigest } from './verify.ts';
 
 export const ATTACHMENTS = ['signature', 'attestation', 'sbom'] as const;
 export type Attachment = (typeof ATTACHMENTS)[number];

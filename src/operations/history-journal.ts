@@ -14,17 +14,22 @@ import type { Kit } from './kit.ts';
 /** Only the end of a journal is read: a tag that moves every minute has a month in it. */
 const MAX_BYTES = 8 * 1024 * 1024;
 
-const digest = z.custom<Digest>(isDigest);
-const lineSchema = z.object({
-  place: z.string(),
-  tag: z.string(),
-  kind: z.enum(['promotion', 'rollback', 'move']),
-  digest,
-  previous: digest.nullish(),
-  when: z.iso.datetime(),
-  by: z.string().optional(),
-  from: z.string().optional(),
-});
+let schema: ReturnType<typeof makeSchema> | undefined;
+
+// made when the first line is read: most runs only write
+function makeSchema() {
+  const digest = z.custom<Digest>(isDigest);
+  return z.object({
+    place: z.string(),
+    tag: z.string(),
+    kind: z.enum(['promotion', 'rollback', 'move']),
+    digest,
+    previous: digest.nullish(),
+    when: z.iso.datetime(),
+    by: z.string().optional(),
+    from: z.string().optional(),
+  });
+}
 
 /** One file for each tag: `<home>/history/` and the SHA-256 of place and tag. */
 function fileOf(kit: Kit, { key, tag }: Pick<TagPlace, 'key' | 'tag'>): string {
@@ -55,7 +60,7 @@ export async function readJournal(kit: Kit, place: Pick<TagPlace, 'key' | 'tag'>
   const moves: TagMove[] = [];
   for (const line of (await readEnd(file)).split('\n')) {
     if (line === '') continue;
-    const parsed = lineSchema.safeParse(jsonOrNull(line));
+    const parsed = (schema ??= makeSchema()).safeParse(jsonOrNull(line));
     if (!parsed.success) {
       call.onEvent?.({ type: 'warning', code: 'RECORD_IGNORED', message: `${file}: a line that is damaged is left out` });
       continue;

@@ -6,7 +6,7 @@ import { openLayout } from '../targets/layout.ts';
 import type { Target } from '../targets/types.ts';
 import type { Kit } from './kit.ts';
 import { openRemote } from './open-location.ts';
-import { requireOneReference } from './verify.ts';
+import { requireOneReference } from './references.ts';
 
 /** A repository whose tags have a history: in a registry, in local storage, or an image layout. */
 export interface RepositoryPlace {

@@ -10,7 +10,7 @@ import { movesBack } from './history-moves.ts';
 import { openRepository, type RepositoryPlace, tagOf, type TagPlace } from './history-place.ts';
 import { allTags, compareVersions, versionOf } from './history-versions.ts';
 import type { Kit } from './kit.ts';
-import { requireOneReference } from './verify.ts';
+import { requireOneReference } from './references.ts';
 
 export interface HistoryArguments {
   /** A repository, or one tag of it. */

@@ -5,7 +5,8 @@ import type { Kit } from './kit.ts';
 import { loadIndex } from './model-index.ts';
 import { type EditedIndex, replaceIndex, requireTag } from './model-index-edit.ts';
 import { openDestination } from './open-location.ts';
-import { pull, type PullOptions, type Transferred } from './transfer.ts';
+import { pull, type PullOptions } from './pull.ts';
+import type { Transferred } from './push.ts';
 import type { ChosenVariant } from './variant.ts';
 
 /** Fetches an index into local storage, alone: what it lists stays in the registry. */

@@ -1,7 +1,7 @@
 import type { CallOptions } from '../events.ts';
 import type { Kit } from './kit.ts';
 import { loadIndex } from './model-index.ts';
-import { push, type PushArguments, type Transferred } from './transfer.ts';
+import { push, type PushArguments, type Transferred } from './push.ts';
 
 /**
  * Sends an index to a registry, with what it lists as far as that is here. What is not must be there already.

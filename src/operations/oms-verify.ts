@@ -19,7 +19,8 @@ import { pathInside } from './oms-sign.ts';
 import { openSource } from './open-location.ts';
 import { hasAccepted, reportsOn } from './signature-reports.ts';
 import { originOf, signaturesIn } from './signature-source.ts';
-import { nameWithDigest, requireOneReference } from './verify.ts';
+import { requireOneReference } from './references.ts';
+import { nameWithDigest } from './verify.ts';
 
 export interface VerifyModelArguments {
   readonly location: Location;

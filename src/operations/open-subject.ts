@@ -7,7 +7,7 @@ import { fetchMetadata } from '../targets/manifest-bytes.ts';
 import type { Target } from '../targets/types.ts';
 import type { Kit } from './kit.ts';
 import { openRemote } from './open-location.ts';
-import { requireOneReference } from './verify.ts';
+import { requireOneReference } from './references.ts';
 
 /** An artifact that something is going to be said about, where that can be put beside it. */
 export interface Subject {

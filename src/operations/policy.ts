@@ -13,7 +13,8 @@ import { loadQuery, openPolicy, type OpenPolicy } from './policy-open.ts';
 import { openPolicyVerifier, type TrustOverride } from './policy-verifier.ts';
 import { evaluateWithOpa } from './rego-opa.ts';
 import { evaluateWasm } from './rego-thread.ts';
-import { nameWithDigest, requireOneReference } from './verify.ts';
+import { requireOneReference } from './references.ts';
+import { nameWithDigest } from './verify.ts';
 
 /** What one policy says of something. */
 export interface PolicyResult {

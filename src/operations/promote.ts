@@ -12,7 +12,7 @@ import { openTag, type TagPlace } from './history-place.ts';
 import type { Kit } from './kit.ts';
 import { openRemoteSource, openSource, type Source } from './open-location.ts';
 import { admission } from './policy-configured.ts';
-import { requireOneReference } from './verify.ts';
+import { requireOneReference } from './references.ts';
 
 export interface PromoteArguments {
   readonly source: Location;

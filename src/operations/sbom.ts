@@ -15,7 +15,7 @@ import type { LoadedArtifact } from './load-artifact.ts';
 import { openSource, type Source } from './open-location.ts';
 import { openSubject } from './open-subject.ts';
 import { pinned, readSubject } from './sbom-subject.ts';
-import { requireOneReference } from './verify.ts';
+import { requireOneReference } from './references.ts';
 
 export const SBOM_FORMATS = ['cyclonedx', 'spdx'] as const;
 export type SbomFormat = (typeof SBOM_FORMATS)[number];

@@ -16,7 +16,7 @@ import { kindOfReferrer, listReferrers, type ReferrerKind } from './history-refe
 import type { Kit } from './kit.ts';
 import { type Lookup, openSource, type Source } from './open-location.ts';
 import { readAttachment, signaturesIn } from './signature-source.ts';
-import { requireOneReference } from './verify.ts';
+import { requireOneReference } from './references.ts';
 import { type Origin, originsOf } from './tree-origin.ts';
 
 export interface LineageArguments {

@@ -10,7 +10,8 @@ import { fetchMetadata } from '../targets/manifest-bytes.ts';
 import type { Kit } from './kit.ts';
 import { openSource } from './open-location.ts';
 import { hasAccepted, reportsOn } from './signature-reports.ts';
-import { describeRefusal, nameWithDigest, requireOneReference } from './verify.ts';
+import { requireOneReference } from './references.ts';
+import { describeRefusal, nameWithDigest } from './verify.ts';
 
 export interface VerifyAttestationArguments {
   readonly location: Location;

@@ -12,6 +12,7 @@ import type { Signatory, Verifier } from '../signing/verifier.ts';
 import { fetchMetadata } from '../targets/manifest-bytes.ts';
 import type { Kit } from './kit.ts';
 import { openSource, type Source } from './open-location.ts';
+import { requireOneReference } from './references.ts';
 import { hasAccepted, reportsOn } from './signature-reports.ts';
 
 export interface VerifyArguments {
@@ -112,14 +113,6 @@ export function describeSignatory(signer: Signatory): string {
 
 export function describeRefusal(signature: Pick<SignatureReport, 'kind' | 'digest' | 'reason'>): string {
   return `not accepted: ${describeSignature(signature)} because ${signature.reason ?? 'it is not valid'}`;
-}
-
-/** Only one could be meant by the answer. @throws KitError REFERENCE_INVALID */
-export function requireOneReference(location: Location, verb: string): void {
-  if (location.type !== 'reference' || location.reference.tags.length <= 1) return;
-  throw new KitError('REFERENCE_INVALID', `${location.reference.repository}:${location.reference.tags.join(',')}: more than one tag`, {
-    hint: `${verb} them one at a time`,
-  });
 }
 
 async function readBundleFile(path: string): Promise<Buffer> {

@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import type { Admit } from '../../operations/admission.ts';
 import type { Kit } from '../../operations/kit.ts';
-import { pull, type Transferred } from '../../operations/transfer.ts';
+import { pull } from '../../operations/pull.ts';
+import type { Transferred } from '../../operations/push.ts';
 import type { ChosenVariant } from '../../operations/variant.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';

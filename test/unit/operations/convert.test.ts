@@ -10,7 +10,7 @@ import { type ConvertArguments, convert } from '../../../src/operations/convert.
 import { createKit } from '../../../src/operations/kit.ts';
 import { loadArtifact } from '../../../src/operations/load-artifact.ts';
 import { pack } from '../../../src/operations/pack.ts';
-import { push } from '../../../src/operations/transfer.ts';
+import { push } from '../../../src/operations/push.ts';
 import { openLayout } from '../../../src/targets/layout.ts';
 import { type RegistryOptions, startRegistry, type TestRegistry } from '../../support/registry.ts';
 import { workspace } from './sandbox.ts';

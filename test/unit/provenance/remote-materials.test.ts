@@ -3,7 +3,7 @@ import { remoteMaterials } from '../../../src/operations/provenance.ts';
 import type { Kitfile } from '../../../src/kitfile/types.ts';
 
 const hex = (digit: string): string => digit.repeat(64);
-const kitfile = (dataset: object): Kitfile => ({ manifestVersion: '1.0.0', package: {}, datasets: [{ name: 'd', ...dataset }] }) as Kitfile;
+const kitfile = (dataset: object): Kitfile => ({ manifestVersion: '1.0.0', package: {}, datasets: [{ name: 'd', ...dataset }] });
 
 test('content that stays elsewhere: by the digests of its files', () => {
   const remoteFiles = [

@@ -5,6 +5,7 @@ import { digestOf } from '../../../src/oci/digest.ts';
 import { MEDIA_TYPE } from '../../../src/oci/media-types.ts';
 import type { SignatureSource } from '../../../src/signing/candidates.ts';
 import { checkSignatures, type SignatureReport } from '../../../src/signing/check-signatures.ts';
+import { readUnverified } from '../../../src/signing/unverified.ts';
 import { fetchMetadata } from '../../../src/targets/manifest-bytes.ts';
 import { MemoryTarget } from '../../../src/targets/memory.ts';
 import {
@@ -136,6 +137,16 @@ describe('damage and malice', () => {
       [hugeLayer.digest, 'D: 1099511627776 bytes of metadata, the limit is 4194304'],
       [good.digest, undefined],
     ]);
+  });
+
+  test('what is shown is one line, however deep it is nested', async () => {
+    const { target, subject } = await model();
+    const made = bundle(signer, statement(subject.digest), (content) => ({ ...content, more: 'DEEP' }));
+    const deep = '['.repeat(100_000) + ']'.repeat(100_000);
+    const pretty = JSON.stringify(JSON.parse(made.toString()), undefined, 2).replace('"DEEP"', deep);
+    await attachBundle(target, subject, Buffer.from(pretty));
+    const [found] = await Array.fromAsync(readUnverified(sourceOf(target), subject, 'sig'));
+    expect(found).toHaveProperty('text', expect.stringMatching(/^\{"mediaType": .*\[\[.*\]\]\}$/));
   });
 
   test('other content than the digest says is not accepted', async () => {
