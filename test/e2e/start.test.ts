@@ -57,3 +57,18 @@ test('the libraries of sigstore are loaded by those who sign or verify as an ide
   const identity = '--certificate-identity a --certificate-oidc-issuer b --trusted-root root.json';
   expect(await loads(`verify m:v1 ${identity}`)).toBe(true);
 });
+
+test('`version` loads no cryptography, no schemas, no transport', async () => {
+  const box = await sandbox();
+  await box.write({
+    'spy.cjs': `process.on('exit', () => require('node:fs').writeFileSync(${JSON.stringify(box.path('loaded'))}, [...process.moduleLoadList, ...Object.keys(require.cache)].join('\\n')));`,
+  });
+  const loads = async (args: string): Promise<string> => {
+    await box.ok(args, { env: { NODE_OPTIONS: `--require=${box.path('spy.cjs')}` } });
+    return await readFile(box.path('loaded'), 'utf8');
+  };
+  const heavy = /NativeModule (?:crypto|tls|http|net)$|\/chunks\/(?:schemas|_undici)\.cjs$/m;
+  expect(await loads('version')).not.toMatch(heavy);
+  // the names are what they are called
+  expect(await loads('list')).toMatch(heavy);
+});
