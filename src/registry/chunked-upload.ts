@@ -3,7 +3,6 @@ import type { RepositoryContext } from './context.ts';
 import { hasBlob } from './download.ts';
 import { exactly } from './exactly.ts';
 import { uploadLocation } from './location.ts';
-import { releaseSent } from './release-sent.ts';
 import { Setbacks } from './setbacks.ts';
 import { TransientError } from './transient.ts';
 import type { TransportResponse } from './transport.ts';
@@ -153,7 +152,7 @@ class ChunkedUpload {
         'content-length': String(end - start),
         'content-range': `${start}-${end - 1}`,
       },
-      body: () => releaseSent(exactly(source.open({ start, end }, call.signal), end - start, blob.digest)),
+      body: () => exactly(source.open({ start, end }, call.signal), end - start, blob.digest),
       // 201 is what ECR answers to a chunk
       accept: [201, 202, 204, 404, 416, ...PATCH_REFUSALS, ...(smaller === undefined ? [] : [413])],
       isPatient: true,

@@ -1,5 +1,6 @@
+import { getDefaultHighWaterMark } from 'node:stream';
 import type { Bytes } from '../blobs/source.ts';
-import { CHUNK_BYTES } from '../chunk.ts';
+import { CHUNK_BYTES, releaseChunk } from '../chunk.ts';
 
 /** When a connection that still stands counts as lost. */
 export interface StallLimits {
@@ -55,7 +56,8 @@ export async function* watchReceived(bytes: Bytes, limits: StallLimits): AsyncGe
 
 /**
  * Passes on a request body in pieces that fit the pace of the socket, and calls `giveUp` with a StalledError when it takes no more:
- * whoever sends asks for the next piece when the last one is with the system.
+ * whoever sends asks for the next piece when the last one is with the system. So a chunk whose last piece fills the socket's buffer is
+ * given back then; what is smaller may still be waiting there and is left to the garbage collector, as is the chunk at which it ends early.
  */
 export async function* watchSent(
   bytes: Bytes,
@@ -63,6 +65,7 @@ export async function* watchSent(
   giveUp: (error: StalledError) => void,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const watch = new RateWatch(limits);
+  const buffered = getDefaultHighWaterMark(false);
   let piece = SMALLEST_PIECE_BYTES;
   for await (const chunk of bytes) {
     for (let at = 0; at < chunk.byteLength;) {
@@ -81,5 +84,6 @@ export async function* watchSent(
       piece = tookMs < SOON_MS ? Math.min(piece * 2, CHUNK_BYTES) : SMALLEST_PIECE_BYTES;
       at += length;
     }
+    if (chunk.byteLength >= buffered) releaseChunk(chunk);
   }
 }

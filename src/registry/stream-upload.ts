@@ -8,7 +8,6 @@ import type { RepositoryContext } from './context.ts';
 import { hasBlob } from './download.ts';
 import { exactly } from './exactly.ts';
 import { uploadLocation } from './location.ts';
-import { releaseSent } from './release-sent.ts';
 import { Setbacks } from './setbacks.ts';
 import { TransientError } from './transient.ts';
 import type { TransportResponse } from './transport.ts';
@@ -157,7 +156,7 @@ class StreamUpload {
         // whole streams go without: some registries take a range for the sign of small chunks
         ...(end === undefined || length === size ? {} : { 'content-range': `${start}-${end - 1}` }),
       },
-      body: () => releaseSent(this.#hashed(start, end)),
+      body: () => this.#hashed(start, end),
       // 201 is what ECR answers to a chunk
       accept: [201, 202, 204, 404, 416, ...REFUSALS],
       isPatient: true,

@@ -5,7 +5,6 @@ import type { RepositoryContext } from './context.ts';
 import { hasBlob } from './download.ts';
 import { exactly } from './exactly.ts';
 import { withQuery } from './location.ts';
-import { releaseSent } from './release-sent.ts';
 import { withRetry } from './retry.ts';
 import { cancelUpload, confirmDigest, startUpload, type Upload, uploading } from './upload-session.ts';
 
@@ -48,7 +47,7 @@ async function sendWhole(
       method: 'PUT',
       url: withQuery(session.location, `digest=${encodeURIComponent(blob.digest)}`),
       headers: { 'content-type': 'application/octet-stream', 'content-length': String(blob.size) },
-      body: blob.size === 0 ? undefined : () => releaseSent(exactly(source.open(undefined, call.signal), blob.size, blob.digest)),
+      body: blob.size === 0 ? undefined : () => exactly(source.open(undefined, call.signal), blob.size, blob.digest),
       accept: isFinal ? [201] : [201, 413],
       isPatient: true,
     });
