@@ -13,12 +13,15 @@ export interface InitArguments {
   readonly name?: string | undefined;
   readonly description?: string | undefined;
   readonly author?: string | undefined;
-  /** Replaces a Kitfile that is there. */
+  /** The file to write; default: `Kitfile` in the directory. `-` writes none. */
+  readonly output?: string | undefined;
+  /** Replaces a file that is there. */
   readonly force?: boolean;
 }
 
 export interface InitResult {
-  readonly path: string;
+  /** Undefined where nothing was written. */
+  readonly path: string | undefined;
   readonly kitfile: Kitfile;
   readonly text: string;
 }
@@ -27,18 +30,27 @@ export interface InitResult {
 const MAX_LICENSE_BYTES = 256 * 1024;
 
 /** Writes a Kitfile for what a directory holds. @throws KitError PATH_EXISTS | PATH_NOT_FOUND */
-export async function init({ directory, force = false, ...options }: InitArguments): Promise<InitResult> {
-  const path = join(directory, KITFILE_NAMES[0]);
-  const exists = (await stat(path).catch(() => undefined)) !== undefined;
-  if (exists && !force) throw new KitError('PATH_EXISTS', `Kitfile already exists at ${path}`, { hint: 'use `--force` to overwrite it' });
-  const kitfile = generateKitfile(await listContext(directory), options);
-  const text = printKitfile(kitfile);
-  try {
-    await writeFile(path, text);
-  } catch (error) {
-    throw asPathError(error, path);
+export async function init({ directory, output, force = false, ...options }: InitArguments): Promise<InitResult> {
+  const path = output ?? join(directory, KITFILE_NAMES[0]);
+  return await saveKitfile(path, force, async () => generateKitfile(await listContext(directory), options));
+}
+
+/** Writes what `make` returns, which is not asked where a file is in the way. @throws KitError PATH_EXISTS */
+export async function saveKitfile(path: string, force: boolean, make: () => Promise<Kitfile>): Promise<InitResult> {
+  const isFile = path !== '-';
+  if (isFile && !force && (await stat(path).catch(() => undefined)) !== undefined) {
+    throw new KitError('PATH_EXISTS', `Kitfile already exists at ${path}`, {
+      hint: 'use `--force` to overwrite it, or `--output` for another name',
+    });
   }
-  return { path, kitfile, text };
+  const kitfile = await make();
+  const text = printKitfile(kitfile);
+  if (isFile) {
+    await writeFile(path, text).catch((error: unknown) => {
+      throw asPathError(error, path);
+    });
+  }
+  return { path: isFile ? path : undefined, kitfile, text };
 }
 
 /** Two levels: a directory is judged by what it holds itself. */

@@ -52,8 +52,11 @@ export async function serve(kit: Kit, args: ServeArguments, call: CallOptions = 
 
 async function openContent(kit: Kit, { location, readOnly = false }: ServeArguments): Promise<ServedContent> {
   if (location === undefined) return storeContent(await kit.store());
-  if (location.type === 'layout' && location.reference === undefined)
-    return layoutContent(await openLayout(location.path, { create: !readOnly }));
+  if (location.type === 'layout' && location.reference === undefined) {
+    const layout = await openLayout(location.path, { create: !readOnly });
+    await layout.make();
+    return layoutContent(layout);
+  }
   throw new KitError(
     'USAGE',
     `${formatLocation(location)} cannot be served: name an image layout as oci:DIR, or nothing for local storage`,

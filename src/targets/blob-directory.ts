@@ -24,6 +24,8 @@ import { VerifiedBlobs } from './verified-blobs.ts';
 export interface BlobDirectoryOptions {
   /** Where to remember which blobs were verified; in memory only unless told. */
   readonly stampFile?: string;
+  /** Awaited before anything is written: makes what the blobs lie in, where it is still to be made. */
+  readonly prepare?: () => Promise<void>;
 }
 
 /** `blobs/ALG/HEX` of an image layout (OCI image spec, image-layout.md#blobs), with `ingest/` beside it for what arrives. */
@@ -32,6 +34,7 @@ export class BlobDirectory implements BlobStore {
   readonly #blobs: string;
   readonly #ingest: Ingest;
   readonly #stamps: VerifiedBlobs;
+  readonly #prepare: () => Promise<void>;
   readonly #arriving = new Map<Digest, Promise<unknown>>();
   /** Folders with names that may not be on the disk yet. */
   readonly #unsettled = new Set<string>();
@@ -41,6 +44,7 @@ export class BlobDirectory implements BlobStore {
     this.#blobs = join(root, 'blobs');
     this.#ingest = new Ingest(join(root, 'ingest'));
     this.#stamps = new VerifiedBlobs(options.stampFile);
+    this.#prepare = options.prepare ?? (async () => {});
   }
 
   pathOf(digest: Digest): string {
@@ -128,6 +132,7 @@ export class BlobDirectory implements BlobStore {
 
   /** The end is reported by a `done` event with the digest as id: only then it is known whether the blob was there already. */
   async pushUnhashed(mediaType: string, source: BlobSource, options: CallOptions = {}): Promise<Descriptor> {
+    await this.#prepare();
     return await this.#ingest.writeUnhashed(
       source,
       async ({ path, digest, size }) => {
@@ -143,6 +148,7 @@ export class BlobDirectory implements BlobStore {
 
   /** For content that arrives in pieces. `algorithm` is that of the digest which it will most likely be given. */
   async beginUpload(algorithm: DigestAlgorithm = 'sha256'): Promise<BlobUpload> {
+    await this.#prepare();
     return new BlobUpload(await this.#ingest.reserve(), algorithm, async (digest, path, size) => {
       if (!(await this.has({ mediaType: 'application/octet-stream', digest, size }))) await this.#accept(digest, path);
     });
@@ -220,6 +226,7 @@ export class BlobDirectory implements BlobStore {
   }
 
   async #store(blob: Descriptor, source: BlobSource, options: CallOptions): Promise<void> {
+    await this.#prepare();
     if (await this.has(blob, options)) return;
     await this.#ingest.write(blob, source, async ({ path, digest }) => await this.#accept(digest, path), options);
   }

@@ -90,3 +90,10 @@ test('names on the wrong side of the rule', async () => {
     error: --all-tags copies every tag: neither side may name a tag or a digest
   `);
 });
+
+test('a copy that comes to nothing makes no layout', async () => {
+  const box = await sandbox();
+  const run = await box.kit('copy oci:./nowhere:v1 oci:./out:v1');
+  expect(run.status).toBe(3);
+  expect(existsSync(box.path('out'))).toBe(false);
+});

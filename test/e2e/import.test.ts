@@ -46,7 +46,8 @@ test('import says what it saved and under which name', async () => {
 
 test('init --remote shows the Kitfile, which import takes from standard input', async () => {
   const { hub, box, env } = await setup();
-  const kitfile = await box.ok('init --remote Acme/Tiny -o -', { env });
+  const kitfile = await box.ok('init --remote Acme/Tiny', { env });
+  expect(await box.ok('init --remote Acme/Tiny -o -', { env })).toBe(kitfile);
   expect(kitfile).toMatchInlineSnapshot(`
     "manifestVersion: 1.0.0
     package:
@@ -68,9 +69,9 @@ test('init --remote shows the Kitfile, which import takes from standard input', 
   expect(hub.requests.filter(({ origin }) => origin === 'cdn')).toEqual([]);
   await box.ok('import Acme/Tiny -f - -t mine:v1', { env, stdin: kitfile.replace('framework: transformers', 'framework: vllm') });
   expect(await box.ok('info mine:v1')).toContain('framework: vllm');
-  await box.ok('init --remote Acme/Tiny', { env });
+  await box.ok('init --remote Acme/Tiny -o Kitfile', { env });
   expect(readFileSync(box.path('Kitfile'), 'utf8')).toBe(kitfile);
-  expect(await box.kit('init --remote Acme/Tiny', { env })).toMatchObject({
+  expect(await box.kit('init --remote Acme/Tiny -o Kitfile', { env })).toMatchObject({
     status: 1,
     stderr: expect.stringContaining('--force') as string,
   });

@@ -33,6 +33,7 @@ export async function serveStore(options: Partial<ServerOptions> = {}): Promise<
 export async function serveLayout(options: Partial<ServerOptions> = {}): Promise<TestServer> {
   const root = await mkdtemp(join(tmpdir(), 'kit-serve-'));
   const layout = await openLayout(join(root, 'layout'), { create: true });
+  await layout.make();
   return await start(root, layout.directory, layoutContent(layout), options);
 }
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
-import { init } from '../../operations/init.ts';
+import { init, type InitResult } from '../../operations/init.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { collect } from '../options/network.ts';
@@ -20,7 +20,7 @@ interface Flags extends FormatFlag {
 }
 
 /** What makes sense for a repository elsewhere only. */
-const REMOTE_FLAGS = ['ref', 'token', 'output', 'include', 'exclude'] as const;
+const REMOTE_FLAGS = ['ref', 'token', 'include', 'exclude'] as const;
 
 export function register(command: Command, context: OpenContext): void {
   addFormatOption(
@@ -33,7 +33,7 @@ export function register(command: Command, context: OpenContext): void {
       .option('--remote', 'look at a repository elsewhere, without downloading it')
       .option('--ref <revision>', 'with --remote: branch, tag or commit (default: main)')
       .option('--token <token>', 'with --remote: token for the source')
-      .option('-o, --output <file>', 'with --remote: the file to write, or - for standard output (default: Kitfile)')
+      .option('-o, --output <file>', 'the file to write, or - for standard output (default: Kitfile in the directory; with --remote -)')
       .option('--include <glob>', 'with --remote: only files that match (repeatable)', collect)
       .option('--exclude <glob>', 'with --remote: no files that match (repeatable)', collect),
   )
@@ -45,6 +45,7 @@ const EXAMPLES = `
 Examples:
   kit init .
   kit init ./my-model --name mymodel --desc "This is my model" --author alice
+  kit init ./my-model -o -                         only show it
   kit init --remote Qwen/Qwen3-0.6B -o Kitfile     then change it, and: kit import Qwen/Qwen3-0.6B -f Kitfile`;
 
 async function run(directory: string, flags: Flags, context: CliContext): Promise<void> {
@@ -55,22 +56,18 @@ async function run(directory: string, flags: Flags, context: CliContext): Promis
   const name = await prompt(flags.name, 'Enter a name for the ModelKit: ');
   const description = await prompt(flags.desc, 'Enter a short description for the ModelKit: ');
   const author = await prompt(flags.author, 'Enter an author for the ModelKit: ');
-  const result = await init({ directory, name, description, author, force: flags.force === true });
-  context.result(flags.format, { path: result.path, kitfile: result.kitfile }, [
-    `Generated Kitfile:\n\n${result.text}`,
-    `Saved to path '${result.path}'`,
-  ]);
+  const { output, force } = flags;
+  report(await init({ directory, name, description, author, output, force: force === true }), flags, context);
 }
 
 async function runRemote(source: string, flags: Flags, context: CliContext): Promise<void> {
   const { initRemote } = await import('../../operations/init-remote.ts');
   const { name, desc: description, author, ref: revision, token, output, include, exclude, force } = flags;
   const details = { name, description, author, revision, token, output, include, exclude };
-  const result = await initRemote(context.kit({}), { source, ...details, force: force === true }, context.call);
-  const isSaved = result.path !== '-';
-  context.result(
-    flags.format,
-    { path: isSaved ? result.path : undefined, kitfile: result.kitfile },
-    isSaved ? [`Generated Kitfile:\n\n${result.text}`, `Saved to path '${result.path}'`] : [result.text.trimEnd()],
-  );
+  report(await initRemote(context.kit({}), { source, ...details, force: force === true }, context.call), flags, context);
+}
+
+function report({ path, kitfile, text }: InitResult, { format }: FormatFlag, context: CliContext): void {
+  const lines = path === undefined ? [text.trimEnd()] : [`Generated Kitfile:\n\n${text}`, `Saved to path '${path}'`];
+  context.result(format, { path, kitfile }, lines);
 }

@@ -29,7 +29,22 @@ async function indexText(): Promise<string> {
   return await readFile(join(directory, 'index.json'), 'utf8');
 }
 
+test('nothing is made before something is written', async () => {
+  const place = join(directory, 'new');
+  const fresh = await openLayout(place, { create: true });
+  expect(await fresh.entries()).toEqual([]);
+  await expect(fresh.resolve('v1')).rejects.toMatchObject({ code: 'REFERENCE_NOT_FOUND' });
+  const missing = { mediaType: 'a', digest: `sha256:${'a'.repeat(64)}`, size: 1 } as const;
+  expect(await fresh.has(missing)).toBe(false);
+  expect(await readdir(directory)).toEqual([]);
+  // two that were opened before it was there: neither takes from the other
+  const other = await openLayout(place, { create: true });
+  const [a, b] = await Promise.all([pushSample(fresh, 'a'), pushSample(other, 'b')]);
+  expect(new Set((await other.entries()).map(({ digest }) => digest))).toEqual(new Set([a.manifest.digest, b.manifest.digest]));
+});
+
 test('a new layout has the files of the specification', async () => {
+  await layout.make();
   expect((await readdir(directory)).toSorted()).toEqual(['blobs', 'index.json', 'oci-layout']);
   expect(await readFile(join(directory, 'oci-layout'), 'utf8')).toBe('{"imageLayoutVersion":"1.0.0"}');
   expect(await indexText()).toBe('{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}');
@@ -64,6 +79,7 @@ test.each([
   ['another schema', '{"schemaVersion":1,"manifests":[]}'],
   ['an image manifest', '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","manifests":[]}'],
 ])('an index.json with %s is refused and stays', async (_, text) => {
+  await layout.make();
   await writeFile(join(directory, 'index.json'), text);
   await expect(layout.resolve('v1')).rejects.toMatchObject({
     code: 'STORE_INVALID',
@@ -74,6 +90,7 @@ test.each([
 });
 
 test('a missing index.json is named', async () => {
+  await layout.make();
   await rm(join(directory, 'index.json'));
   await expect(layout.resolve('v1')).rejects.toMatchObject({
     code: 'STORE_INVALID',
