@@ -21,6 +21,13 @@ deny contains "an InferenceService without a storageUri" if {
 	count(uris) == 0
 }
 
+# a key of a storage secret leads anywhere
+deny contains "a model is named by a key of a storage secret, not by storageUri" if {
+	some path
+	walk(input.spec, [path, _])
+	path[count(path) - 1] == "storage"
+}
+
 from_ours(uri) if {
 	some registry in ours
 	startswith(uri, concat("", ["oci://", registry]))

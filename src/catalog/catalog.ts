@@ -3,7 +3,7 @@ import { type Access, type Database, insert, type Row, type Statement } from './
 import type { SqlFilter } from './sql-filter.ts';
 
 /** Of the tables, and of what the documents in them hold. */
-const VERSION = 1;
+const VERSION = 2;
 const PAGE = 2000;
 const CHUNK = 500;
 

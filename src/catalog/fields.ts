@@ -45,7 +45,7 @@ const CONTENT: Readonly<Record<string, Shape>> = {
 const PLACE: Readonly<Record<string, Shape>> = {
   ...values('reference', 'registry', 'repository'),
   tags: { list: 'value' },
-  index: { fields: { digest: 'value', annotations: 'free', platform: 'free' } },
+  index: { fields: { digest: 'value', labels: 'free', annotations: 'free', platform: 'free' } },
   signatures: {
     fields: {
       ...values('present', 'count', 'attestations', 'sboms'),

@@ -106,5 +106,10 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'migrate', summary: 'Take over the storage of KitOps from another folder', load: () => import('./commands/migrate.ts') },
   { name: 'login', summary: 'Log in to a registry', load: () => import('./commands/login.ts') },
   { name: 'logout', summary: 'Log out from a registry', load: () => import('./commands/logout.ts') },
+  {
+    name: 'completion',
+    summary: 'Print the script that completes commands and flags in bash, zsh or fish',
+    load: () => import('./commands/completion.ts'),
+  },
   { name: 'version', summary: 'Show the version', load: () => import('./commands/version.ts') },
 ];

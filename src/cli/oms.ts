@@ -121,9 +121,13 @@ function files(count: number): string {
   return count === 1 ? '1 file' : `${count} files`;
 }
 
-/** A folder is meant, not a name that looks like one. */
+/** A folder is meant, not a name that looks like one. @throws KitError PATH_NOT_FOUND for a path, which is no reference, without a folder */
 function isDirectory(text: string): boolean {
-  return statSync(text, { throwIfNoEntry: false })?.isDirectory() === true;
+  if (statSync(text, { throwIfNoEntry: false })?.isDirectory() === true) return true;
+  if (!/^(?:\.{0,2}\/|\.{1,2}$)/.test(text)) return false;
+  throw new KitError('PATH_NOT_FOUND', `there is no directory ${text}`, {
+    hint: 'give the directory with the files of the model, or the reference of an artifact',
+  });
 }
 
 export interface UnpackedModel {

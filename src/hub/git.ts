@@ -115,19 +115,13 @@ function gitEnvironment(url: string, token: string | undefined): NodeJS.ProcessE
   };
 }
 
-/** Fetches one revision with `depth` commits of its history; 0 stands for all. Returns the commit. @throws KitError REFERENCE_NOT_FOUND | NETWORK ... */
-export async function fetchRevision(
-  repository: GitRepository,
-  revision: string | undefined,
-  depth: number,
-  call: CallOptions,
-): Promise<string> {
+/** Fetches one revision, without its history. Returns the commit. @throws KitError REFERENCE_NOT_FOUND | NETWORK ... */
+export async function fetchRevision(repository: GitRepository, revision: string | undefined, call: CallOptions): Promise<string> {
   if (revision !== undefined && !/^[\w][\w./-]*$/.test(revision))
     throw new KitError('REFERENCE_INVALID', `\`${revision}\` is not a branch, tag or commit`, { hint: 'give one by `--ref`' });
   if (repository.url.startsWith('-')) throw new KitError('REFERENCE_INVALID', `\`${repository.url}\` is not a repository`);
   await repository.run(['init', '--quiet', '--bare', '--template=', repository.folder], call);
-  const history = depth === 0 ? [] : ['--depth', String(depth)];
-  await repository.run(['fetch', '--quiet', '--no-tags', ...history, '--', repository.url, revision ?? 'HEAD'], call);
+  await repository.run(['fetch', '--quiet', '--no-tags', '--depth', '1', '--', repository.url, revision ?? 'HEAD'], call);
   return (await repository.run(['rev-parse', '--verify', 'FETCH_HEAD^{commit}'], call)).toString().trim();
 }
 

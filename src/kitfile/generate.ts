@@ -6,7 +6,7 @@ import { detectLicense } from './license.ts';
 import { KITFILE_NAMES } from './parse.ts';
 import type { Code, Dataset, Docs, Kitfile, Model, Package } from './types.ts';
 
-/** A file or directory of the context, at most two levels deep (`data/train.csv`, `data/raw` as a directory). */
+/** A file or directory of the context, at least two levels deep (`data/train.csv`, `data/raw` as a directory), and one more for each `depth`. */
 export interface ContextEntry {
   /** Relative to the context, with `/`. */
   readonly path: string;
@@ -21,6 +21,13 @@ export interface GenerateOptions {
   readonly name?: string | undefined;
   readonly description?: string | undefined;
   readonly author?: string | undefined;
+  /** So many levels of directories that are nothing in particular are described by what is in them. Negative: each file by itself. Default 0. */
+  readonly depth?: number | undefined;
+}
+
+/** How many levels of entries a depth needs. */
+export function levelsOf(depth = 0): number {
+  return depth < 0 ? Infinity : depth + 2;
 }
 
 // what belongs to git and to kit itself is no content of a ModelKit
@@ -31,11 +38,8 @@ const MAX_CODE_LAYERS = 5;
 
 /** The Kitfile that `kit init` writes for a directory. Pure: the same entries, in any order, give the same Kitfile. */
 export function generateKitfile(entries: readonly ContextEntry[], options: GenerateOptions = {}): Kitfile {
-  const draft = new Draft();
-  for (const file of childrenOf(entries, '.').filter(({ isDirectory }) => !isDirectory)) draft.addFile(file);
-  for (const directory of childrenOf(entries, '.').filter(({ isDirectory }) => isDirectory)) {
-    draft.addDirectory(directory.path, childrenOf(entries, directory.path));
-  }
+  const draft = new Draft(childrenOf(entries), options.depth ?? 0);
+  draft.addRoot();
   return draft.finish({
     ...(options.name ? { name: options.name } : {}),
     ...(options.description ? { description: options.description } : {}),
@@ -43,13 +47,18 @@ export function generateKitfile(entries: readonly ContextEntry[], options: Gener
   });
 }
 
-function childrenOf(entries: readonly ContextEntry[], directory: string): ContextEntry[] {
-  return entries
-    .filter(({ path }) => posix.dirname(path) === directory && !KITFILES.has(path) && !IGNORED.has(posix.basename(path)))
-    .toSorted((a, b) => compareBytes(a.path, b.path));
+/** What each directory holds, in byte order. */
+function childrenOf(entries: readonly ContextEntry[]): Map<string, ContextEntry[]> {
+  const content = entries.filter(({ path }) => !KITFILES.has(path) && !IGNORED.has(posix.basename(path)));
+  return Map.groupBy(
+    content.toSorted((a, b) => compareBytes(a.path, b.path)),
+    ({ path }) => posix.dirname(path),
+  );
 }
 
 class Draft {
+  readonly #children: ReadonlyMap<string, readonly ContextEntry[]>;
+  readonly #depth: number;
   readonly #models: ContextEntry[] = [];
   readonly #metadata: ContextEntry[] = [];
   readonly #code: Code[] = [];
@@ -60,7 +69,18 @@ class Draft {
   #hasUnknownFiles = false;
   #license: string | undefined;
 
-  addFile(file: ContextEntry): void {
+  constructor(children: ReadonlyMap<string, readonly ContextEntry[]>, depth: number) {
+    this.#children = children;
+    this.#depth = depth;
+  }
+
+  addRoot(): void {
+    const all = this.#children.get('.') ?? [];
+    for (const file of all.filter(({ isDirectory }) => !isDirectory)) this.#addFile(file);
+    for (const { path } of all.filter(({ isDirectory }) => isDirectory)) this.#addDirectory(path, 1);
+  }
+
+  #addFile(file: ContextEntry): void {
     const { path } = file;
     if (isReadmeName(path)) this.#docs.push({ path, description: 'Readme file' });
     else if (isLicenseName(path)) {
@@ -84,27 +104,44 @@ class Draft {
         this.#datasets.push({ path: file.path });
         break;
       case 'unknown':
-        this.#hasUnknownFiles = true;
+        if (this.#depth < 0 || file.path.includes('/')) this.#code.push({ path: file.path });
+        else this.#hasUnknownFiles = true;
         break;
     }
   }
 
-  addDirectory(path: string, children: readonly ContextEntry[]): void {
-    if (path === 'docs') this.#docs.push({ path });
+  #addDirectory(path: string, level: number): void {
+    const children = this.#children.get(path) ?? [];
+    // one that is empty, or a link that nobody looked into, has nothing to describe it by
+    const isOpen = children.length > 0 && (this.#depth < 0 || level <= this.#depth);
+    if (this.#depth < 0 && isOpen) this.#open(children, level);
+    else if (path === 'docs') this.#docs.push({ path });
     else if (CODE_DIRECTORIES.has(path)) this.#code.push({ path });
-    else this.#addByContent(path, children);
+    else if (!this.#addAsOne(path, children)) {
+      if (isOpen) return this.#open(children, level);
+      this.#models.push(...children.filter((child) => kindOf(child) === 'model'));
+      this.#unclear.push({ path });
+    }
   }
 
-  #addByContent(path: string, children: readonly ContextEntry[]): void {
-    const kindOf = (child: ContextEntry): FileKind => (child.isDirectory ? 'unknown' : fileKind(posix.basename(child.path)));
+  /** False when it is nothing in particular. */
+  #addAsOne(path: string, children: readonly ContextEntry[]): boolean {
     const kinds = new Set(children.map(kindOf).filter((kind) => kind !== 'metadata'));
-    const models = children.filter((child) => kindOf(child) === 'model');
     const [only] = kinds.size === 1 ? kinds : [];
-    this.#models.push(...models);
-    if (only === 'model') this.#models.push(...children.filter((child) => kindOf(child) === 'metadata'));
-    else if (only === 'dataset') this.#datasets.push({ path });
+    if (only === 'model') {
+      this.#models.push(...children.filter((child) => kindOf(child) === 'model'));
+      this.#models.push(...children.filter((child) => kindOf(child) === 'metadata'));
+    } else if (only === 'dataset') this.#datasets.push({ path });
     else if (only === 'docs') this.#docs.push({ path });
-    else this.#unclear.push({ path });
+    return only === 'model' || only === 'dataset' || only === 'docs';
+  }
+
+  #open(children: readonly ContextEntry[], level: number): void {
+    for (const child of children) {
+      const name = posix.basename(child.path);
+      if (child.isDirectory) this.#addDirectory(child.path, level + 1);
+      else this.#addByKind(child, isReadmeName(name) || isLicenseName(name) ? 'docs' : fileKind(name));
+    }
   }
 
   finish(details: Package): Kitfile {
@@ -124,6 +161,10 @@ class Draft {
       ...(this.#docs.length > 0 ? { docs: this.#docs } : {}),
     });
   }
+}
+
+function kindOf({ isDirectory, path }: ContextEntry): FileKind {
+  return isDirectory ? 'unknown' : fileKind(posix.basename(path));
 }
 
 /** A file much larger than the others is the model and they are its parts; else the first of equals is. */

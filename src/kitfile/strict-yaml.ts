@@ -19,6 +19,8 @@ export interface DocumentKind<Schema extends z.ZodType> {
   readonly maxBytes: number;
   /** What to do about an empty file. */
   readonly start: string;
+  /** What to do about a value that is wrong. */
+  readonly hint?: string;
 }
 
 export interface ParsedDocument<Value> {
@@ -48,7 +50,8 @@ export function parseStrictYaml<Schema extends z.ZodType>(
   const result = schema.safeParse(constructed.value);
   if (!result.success) {
     const problems = violations(result.error.issues, constructed.value, noun).map((one) => toProblem(constructed, one, schema));
-    throw sourceError(source, problems, result.error);
+    const known = problems.some(({ hint }) => hint !== undefined);
+    throw sourceError(source, known ? problems : problems.map((one) => ({ ...one, hint: kind.hint })), result.error);
   }
   return { value: result.data, source, offset: (path) => offsetOf(constructed, path) };
 }

@@ -127,7 +127,7 @@ export interface RemoteEntry extends KitfileEntry, Omit<ByReference, 'remotePath
 }
 
 /** The entries that are no layers, since their content stays where it is. */
-export function remoteEntries(kitfile: Kitfile): RemoteEntry[] {
+export function remoteEntries(kitfile: Pick<Kitfile, 'model' | 'datasets'> = {}): RemoteEntry[] {
   const of = (role: RemoteEntry['role']) => (item: Model | Dataset, index: number) =>
     item.remotePath ? [{ ...item, ...toEntry(role)(item, index), role, remotePath: item.remotePath }] : [];
   return [...(kitfile.model ? [kitfile.model] : []).flatMap(of('model')), ...(kitfile.datasets ?? []).flatMap(of('dataset'))];

@@ -160,7 +160,10 @@ function invalid(issue: z.core.$ZodIssue, file: string): KitError {
   const where = at === '' ? '' : `${at}: `;
   // of several forms the last one is told, of a key what is wrong with it
   const inner = issue.code === 'invalid_union' ? issue.errors.at(-1)?.[0] : issue.code === 'invalid_key' ? issue.issues[0] : undefined;
-  if (issue.code !== 'unrecognized_keys') return new KitError('CONFIG_INVALID', `${file}: ${where}${(inner ?? issue).message}`);
+  if (issue.code !== 'unrecognized_keys') {
+    const hint = issue.path[0] === 'policy' ? 'docs/policy.md shows a [[policy]]' : 'docs/configuration.md describes every setting';
+    return new KitError('CONFIG_INVALID', `${file}: ${where}${(inner ?? issue).message}`, { hint });
+  }
   const key = issue.keys[0] ?? '';
   const known = keysAt(issue.path);
   const meant = nearestName(key, known);

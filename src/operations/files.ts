@@ -1,6 +1,7 @@
 import { releaseChunk } from '../chunk.ts';
 import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
+import { remoteEntries } from '../kitfile/types.ts';
 import { type Digest, Digester } from '../oci/digest.ts';
 import type { Location } from '../oci/reference.ts';
 import { runAll } from '../targets/run-all.ts';
@@ -10,6 +11,7 @@ import { type Parts, type SourcedLayer } from './layer-bytes.ts';
 import { checkFileCount, type LayerFile, mayHoldFile, rawFile, type WalkedEntry, walkLayer } from './layer-files.ts';
 import type { Lookup } from './open-location.ts';
 import { matchesPath } from './path-pattern.ts';
+import { warnNotFetched } from './remote-entry.ts';
 
 /** What may be fetched without a word. */
 const UNREMARKED = 4 * 1024 * 1024;
@@ -60,6 +62,7 @@ export interface FilesResult {
  */
 export async function files(kit: Kit, args: FilesArguments, call: CallOptions = {}): Promise<FilesResult> {
   const loaded = await loadLayers(kit, args.source, args.lookup ?? 'local-first', call);
+  warnNotFetched(loaded.name, remoteEntries(loaded.artifact.kitfile), call);
   const { patterns } = args;
   const listed = await listFiles(kit, args.source, loaded, args, call);
   if (patterns !== undefined && patterns.length > 0 && listed.files.length === 0) {

@@ -4,6 +4,7 @@ import { releaseChunk } from '../chunk.ts';
 import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import { cleanLayerPath } from '../kitfile/layer-path.ts';
+import { remoteEntries } from '../kitfile/types.ts';
 import { type Digest, Digester } from '../oci/digest.ts';
 import { runAll } from '../targets/run-all.ts';
 import type { ArtifactLayers } from './artifact-layers.ts';
@@ -35,7 +36,12 @@ const KEPT_IN_ALL = 4 * KEPT;
 const MAX_LISTED = 20;
 
 /** The one file that `path` names. @throws KitError PATH_NOT_FOUND | USAGE when it is not one | UNSUPPORTED for what is no file */
-export async function findFile(kit: Kit, { name, layers }: ArtifactLayers, args: CatArguments, call: CallOptions): Promise<FoundFile> {
+export async function findFile(
+  kit: Kit,
+  { name, artifact, layers }: ArtifactLayers,
+  args: CatArguments,
+  call: CallOptions,
+): Promise<FoundFile> {
   const path = cleanLayerPath(args.path.replace(/^\/+/, ''));
   const wanted = layers.filter(({ layer }) => mayHoldFile(layer, [args.path]));
   const found = new Map<SourcedLayer, FoundFile[]>();
@@ -50,7 +56,7 @@ export async function findFile(kit: Kit, { name, layers }: ArtifactLayers, args:
   return chooseOne(
     all.filter((one) => !isHidden(one, all)),
     path,
-    { asked: args.path, name },
+    { asked: args.path, name, isPartlyElsewhere: remoteEntries(artifact.kitfile).length > 0 },
   );
 }
 
@@ -144,15 +150,20 @@ interface Asked {
   readonly asked: string;
   /** Of the artifact. */
   readonly name: string;
+  /** It refers to content that it does not hold. */
+  readonly isPartlyElsewhere: boolean;
 }
 
-function chooseOne(found: readonly FoundFile[], path: string, { asked, name }: Asked): FoundFile {
+function chooseOne(found: readonly FoundFile[], path: string, { asked, name, isPartlyElsewhere }: Asked): FoundFile {
   const exact = found.filter(({ file }) => file.path === path);
   const files = exact.length > 0 ? exact : found.filter(({ file }) => file.type === 'file');
   const [only, ...others] = files.length > 0 ? files : found;
   if (only === undefined) {
     throw new KitError('PATH_NOT_FOUND', `${name} has no file ${asked}`, {
-      hint: asked === 'Kitfile' ? `\`kit info ${name}\` shows the Kitfile` : `\`kit files ${name}\` lists what there is`,
+      hint:
+        asked === 'Kitfile'
+          ? `\`kit info ${name}\` shows the Kitfile`
+          : `\`kit files ${name}\` lists what there is${isPartlyElsewhere ? `; \`kit unpack ${name} --include-remote\` fetches what is elsewhere` : ''}`,
     });
   }
   if (others.length > 0) throw ambiguous([only, ...others], { asked, name });
@@ -163,7 +174,7 @@ function chooseOne(found: readonly FoundFile[], path: string, { asked, name }: A
   });
 }
 
-function ambiguous(found: readonly FoundFile[], { asked, name }: Asked): KitError {
+function ambiguous(found: readonly FoundFile[], { asked, name }: Pick<Asked, 'asked' | 'name'>): KitError {
   const lines = found.map(({ file }) => `\n  ${file.path} (layer ${file.layer})`);
   const more = lines.length > MAX_LISTED ? `\n  and ${lines.length - MAX_LISTED} more` : '';
   return new KitError('USAGE', `${asked} names ${lines.length} files of ${name}:${lines.slice(0, MAX_LISTED).join('')}${more}`, {

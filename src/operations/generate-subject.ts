@@ -63,10 +63,13 @@ export async function findSubject(
 }
 
 /** What `kit unpack` takes. */
-export const fitsUnpack: Fit = ({ artifact, description }, name) => {
+export const fitsUnpack: Fit = ({ artifact, content, description }, name) => {
   if (artifact?.kitfile !== undefined) return;
+  const isChoice = 'manifests' in content && content.artifactType === MEDIA_TYPE.modelIndex;
   throw new KitError('UNSUPPORTED', `${name} is no model that can be unpacked: ${description}`, {
-    hint: 'name a ModelKit or ModelPack; for a Modelcar use `kit generate kserve-modelcar`',
+    hint: isChoice
+      ? `choose one of what it lists: \`--label KEY=VALUE\`; \`kit index info --remote ${name}\` shows the labels`
+      : 'name a ModelKit or ModelPack; for a Modelcar use `kit generate kserve-modelcar`',
   });
 };
 

@@ -14,9 +14,11 @@ export interface FieldChange {
 
 /** What is different from the entry before. */
 export interface Changes {
+  /** What is counted: of an index its manifests. Undefined where only one of the two is an index: there is nothing to compare. */
+  readonly unit: 'layers' | 'manifests' | undefined;
   readonly added: readonly Descriptor[];
   readonly removed: readonly Descriptor[];
-  /** How many layers (of an index: manifests) are in both. */
+  /** How many are in both. */
   readonly kept: number;
   readonly fields: readonly FieldChange[];
   readonly annotationsMatch: boolean;
@@ -29,8 +31,14 @@ export interface Comparable {
 
 /** What changed from `older` to `newer`. An index counts by its manifests. */
 export function changesBetween(older: Comparable, newer: Comparable): Changes {
+  const unit = unitOf(newer.content);
+  if (unitOf(older.content) !== unit) return { unit: undefined, added: [], removed: [], kept: 0, fields: [], annotationsMatch: true };
   const { shared, onlyA, onlyB, annotationsMatch } = compareManifests(asManifest(older.content), asManifest(newer.content));
-  return { added: onlyB, removed: onlyA, kept: shared.length, fields: fieldChanges(older.kitfile, newer.kitfile), annotationsMatch };
+  return { unit, added: onlyB, removed: onlyA, kept: shared.length, fields: fieldChanges(older.kitfile, newer.kitfile), annotationsMatch };
+}
+
+function unitOf(content: Manifest | Index): 'layers' | 'manifests' {
+  return 'layers' in content ? 'layers' : 'manifests';
 }
 
 function asManifest(content: Manifest | Index): Manifest {

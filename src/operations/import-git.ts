@@ -27,7 +27,7 @@ export async function openGitSource(kit: Kit, http: WebHttp, location: ImportLoc
   try {
     const url = location.source.replace(/^git\+/, '');
     const repository = new GitRepository({ folder, url, token: location.token, env: kit.env });
-    const commit = await fetchRevision(repository, location.revision, location.depth ?? 1, call);
+    const commit = await fetchRevision(repository, location.revision, call);
     const { name, uri } = remoteName(url);
     const entries = selectFiles(await regularFiles(repository, commit, call), location, location.below, name);
     const pointers = await listPointers(repository, commit, call);

@@ -2,7 +2,7 @@ import { posix } from 'node:path';
 import type { CallOptions } from '../events.ts';
 import { readRemoteFile } from '../hub/remote-file.ts';
 import { fileKind, isLicenseName } from '../kitfile/file-kind.ts';
-import { generateKitfile } from '../kitfile/generate.ts';
+import { generateKitfile, levelsOf } from '../kitfile/generate.ts';
 import { KITFILE_NAMES, MAX_KITFILE_SIZE } from '../kitfile/parse.ts';
 import { spdxOfHub } from '../kitfile/spdx-of-hub.ts';
 import type { Kitfile } from '../kitfile/types.ts';
@@ -37,10 +37,10 @@ export async function carriedKitfile(tree: ImportTree, id: string, call: CallOpt
 }
 
 /** What `kit init` would write for the files, with license, framework and format as far as card and config.json tell. */
-export async function describeImport(tree: ImportTree, card: ImportedCard, call: CallOptions): Promise<Kitfile> {
+export async function describeImport(tree: ImportTree, card: ImportedCard, depth: number | undefined, call: CallOptions): Promise<Kitfile> {
   const [author, name = author] = card.id.split('/');
   const entries = await Promise.all(
-    tree.entries().map(async (entry) => {
+    tree.entries(levelsOf(depth)).map(async (entry) => {
       const file = tree.file(entry.path);
       // the card knows better
       const isWanted = card.license === undefined && isLicenseName(entry.path) && entry.size <= MAX_LICENSE_BYTES;
@@ -50,6 +50,7 @@ export async function describeImport(tree: ImportTree, card: ImportedCard, call:
   );
   const generated = generateKitfile(entries, {
     name,
+    depth,
     description: card.title,
     author: card.id.includes('/') ? author : undefined,
   });

@@ -13,7 +13,7 @@ export interface ImportLocation extends ImportFilter {
   readonly tool?: 'hf' | 'git' | 'file' | undefined;
   /** Only what lies here, of a git repository. */
   readonly below?: string | undefined;
-  /** Commits of history that git fetches. */
+  /** How deep directories are looked into for a Kitfile, as generateKitfile takes it. */
   readonly depth?: number | undefined;
 }
 

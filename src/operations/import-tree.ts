@@ -64,9 +64,9 @@ export class ImportTree {
   }
 
   /** What a Kitfile is generated from: two levels. */
-  entries(): ContextEntry[] {
+  entries(levels: number): ContextEntry[] {
     return [...this.#entries.values()]
-      .filter(({ path }) => path.split('/').length <= 2)
+      .filter(({ path }) => path.split('/').length <= levels)
       .map(({ path, size, type }) => ({ path, size, isDirectory: type === 'directory' }));
   }
 

@@ -74,7 +74,7 @@ export async function describeRemote(kit: Kit, location: ImportLocation, call: C
   let source: ImportSource | undefined;
   try {
     source = await openImportSource(kit, http, location, call);
-    return await describeImport(source.tree, source.card, call);
+    return await describeImport(source.tree, source.card, location.depth, call);
   } finally {
     await source?.dispose?.();
     await http.close();
@@ -83,12 +83,12 @@ export async function describeRemote(kit: Kit, location: ImportLocation, call: C
 
 async function kitfileOf(
   { tree, card, name }: ImportSource,
-  { kitfile: given, layerFormat }: ImportArguments,
+  { kitfile: given, layerFormat, depth }: ImportArguments,
   call: CallOptions,
 ): Promise<{ kitfile: Kitfile; text: string }> {
   const original = given ?? (await carriedKitfile(tree, name, call));
   if (original !== undefined) return { kitfile: readKitfile(original, call), text: original.text };
-  const described = await describeImport(tree, card, call);
+  const described = await describeImport(tree, card, depth, call);
   const kitfile = layerFormat === 'raw' ? withEntryPerFile(described, tree) : described;
   return { kitfile, text: printKitfile(kitfile) };
 }

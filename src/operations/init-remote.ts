@@ -10,6 +10,8 @@ export interface InitRemoteArguments extends ImportFilter {
   readonly source: string;
   readonly revision?: string | undefined;
   readonly token?: string | undefined;
+  /** How deep directories are looked into, as generateKitfile takes it. */
+  readonly depth?: number | undefined;
   readonly name?: string | undefined;
   readonly description?: string | undefined;
   readonly author?: string | undefined;

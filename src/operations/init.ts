@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { asPathError } from '../blobs/path-error.ts';
 import { KitError } from '../errors.ts';
 import { isLicenseName } from '../kitfile/file-kind.ts';
-import { type ContextEntry, generateKitfile } from '../kitfile/generate.ts';
+import { type ContextEntry, generateKitfile, levelsOf } from '../kitfile/generate.ts';
 import { KITFILE_NAMES } from '../kitfile/parse.ts';
 import { printKitfile } from '../kitfile/print.ts';
 import type { Kitfile } from '../kitfile/types.ts';
@@ -13,6 +13,8 @@ export interface InitArguments {
   readonly name?: string | undefined;
   readonly description?: string | undefined;
   readonly author?: string | undefined;
+  /** How deep directories are looked into, as generateKitfile takes it. */
+  readonly depth?: number | undefined;
   /** The file to write; default: `Kitfile` in the directory. `-` writes none. */
   readonly output?: string | undefined;
   /** Replaces a file that is there. */
@@ -32,7 +34,7 @@ const MAX_LICENSE_BYTES = 256 * 1024;
 /** Writes a Kitfile for what a directory holds. @throws KitError PATH_EXISTS | PATH_NOT_FOUND */
 export async function init({ directory, output, force = false, ...options }: InitArguments): Promise<InitResult> {
   const path = output ?? join(directory, KITFILE_NAMES[0]);
-  return await saveKitfile(path, force, async () => generateKitfile(await listContext(directory), options));
+  return await saveKitfile(path, force, async () => generateKitfile(await listContext(directory, levelsOf(options.depth)), options));
 }
 
 /** Writes what `make` returns, which is not asked where a file is in the way. @throws KitError PATH_EXISTS */
@@ -53,18 +55,31 @@ export async function saveKitfile(path: string, force: boolean, make: () => Prom
   return { path: isFile ? path : undefined, kitfile, text };
 }
 
-/** Two levels: a directory is judged by what it holds itself. */
-async function listContext(directory: string): Promise<ContextEntry[]> {
-  const top = await listDirectory(directory, '');
-  const below = await Promise.all(top.filter(({ isDirectory }) => isDirectory).map(({ path }) => listDirectory(directory, `${path}/`)));
-  return [...top, ...below.flat()];
+/** Two levels, and more where they are asked for: a directory is judged by what it holds itself. */
+async function listContext(root: string, levels: number): Promise<ContextEntry[]> {
+  const found: ContextEntry[] = [];
+  let folders = [''];
+  for (let level = 1; level <= levels && folders.length > 0; level += 1) {
+    const below: string[] = [];
+    for (const folder of folders) {
+      for (const { entry, isLink } of await listDirectory(root, folder)) {
+        found.push(entry);
+        // a link deep down may lead back up
+        if (entry.isDirectory && (level === 1 || !isLink)) below.push(`${entry.path}/`);
+      }
+    }
+    folders = below;
+  }
+  return found;
 }
 
-async function listDirectory(root: string, prefix: string): Promise<ContextEntry[]> {
+async function listDirectory(root: string, prefix: string): Promise<{ readonly entry: ContextEntry; readonly isLink: boolean }[]> {
   try {
-    const names = await readdir(join(root, prefix));
-    const entries = await Promise.all(names.map((name) => toEntry(root, prefix + name)));
-    return entries.filter((entry) => entry !== undefined);
+    const names = await readdir(join(root, prefix), { withFileTypes: true });
+    const entries = await Promise.all(
+      names.map(async (found) => ({ entry: await toEntry(root, prefix + found.name), isLink: found.isSymbolicLink() })),
+    );
+    return entries.flatMap(({ entry, isLink }) => (entry === undefined ? [] : [{ entry, isLink }]));
   } catch (error) {
     throw asPathError(error, join(root, prefix));
   }

@@ -49,7 +49,7 @@ export function partsOf({ policy, rego }: Pick<OpenPolicy, 'policy' | 'rego'>): 
 /** A condition on the whole document may look at any part of it; what it does not name need not be found out. */
 function partsNamed(paths: string): InputPart[] {
   return (['files', 'signatures', 'attestations', 'sboms'] as const).filter(
-    (part) => paths.includes(part) || /\$(?:\.\.|\.?\*|\[[*?])/.test(paths),
+    (part) => paths.includes(part) || /\\|\$(?:\.\.|\.?\*|\[[*?])/.test(paths),
   );
 }
 
@@ -121,18 +121,27 @@ export class PolicyFacts {
     };
   }
 
+  /** What an index of several artifacts lists: nothing but its own manifest is known of it. */
+  async members(): Promise<readonly Descriptor[]> {
+    const { artifact, content } = await this.#examine();
+    return artifact === undefined && 'manifests' in content ? content.manifests : [];
+  }
+
   async #examine(): Promise<ExaminedArtifact> {
     const { source, manifest } = this.#subject;
     return await (this.#examined ??= examineArtifact(source.target, manifest.digest, source.name, this.#call));
   }
 
-  async #listing({ files }: Policy, hasRego: boolean, unknown: string[]): Promise<unknown> {
+  async #listing({ files, conditions }: Policy, hasRego: boolean, unknown: string[]): Promise<unknown> {
     const { artifact, problem } = await this.#examine();
     if (artifact === undefined) {
       unknown.push(problem ?? `${this.#subject.source.name} is an index of several artifacts`);
       return undefined;
     }
-    const options = { verified: files?.listing !== 'ranges', content: files?.denyContent !== undefined || hasRego };
+    const options = {
+      verified: files?.listing !== 'ranges',
+      content: files?.denyContent !== undefined || conditions !== undefined || hasRego,
+    };
     const key = JSON.stringify(options);
     const listing = this.#files.get(key) ?? policyFiles(this.#kit, this.#subject.source, artifact, options, this.#call);
     this.#files.set(key, listing);

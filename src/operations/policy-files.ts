@@ -2,6 +2,8 @@ import { posix } from 'node:path';
 import { releaseChunk } from '../chunk.ts';
 import { isKitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
+import { isModelKitReference } from '../kitfile/layer-path.ts';
+import { type Kitfile, remoteEntries } from '../kitfile/types.ts';
 import { pickleKind } from '../model-files/pytorch.ts';
 import type { Digest } from '../oci/digest.ts';
 import { runAll } from '../targets/run-all.ts';
@@ -10,15 +12,19 @@ import { openLayerBytes, type Parts, type SourcedLayer } from './layer-bytes.ts'
 import { checkFileCount, type LayerFile, rawFile, walkLayer } from './layer-files.ts';
 import type { LoadedArtifact } from './load-artifact.ts';
 import type { Source } from './open-location.ts';
+import { destinationOf, shownPlace } from './remote-entry.ts';
 
 /** A file as a policy sees it. */
 export interface PolicyFile {
   readonly path: string;
   readonly size?: number | undefined;
-  readonly layer: Digest;
+  /** Undefined for content that stays elsewhere. */
+  readonly layer?: Digest;
   readonly digest?: Digest | undefined;
   /** It runs code when Python loads it. Only where the content was looked at. */
   readonly pickle?: boolean;
+  /** Where the content is that the Kitfile refers to: it is not looked at. */
+  readonly remote?: string;
 }
 
 export interface ListingOptions {
@@ -32,16 +38,20 @@ export interface ListingOptions {
 const HEAD = 512;
 const PYTORCH = new Set(['.bin', '.pt', '.pth', '.ckpt', '.pkl', '.pickle', '.joblib', '.dill', '.mar']);
 
-/** The files of an artifact's own layers: of archives they are read, of raw layers the manifest names them. */
+/**
+ * The files of an artifact's own layers, of archives they are read, of raw layers the manifest names them; and those that
+ * `unpack --include-remote` fetches, as they were recorded. Other ModelKits that it takes datasets from are judged by themselves.
+ */
 export async function policyFiles(
   kit: Kit,
   source: Source,
-  { layers }: LoadedArtifact,
+  { layers, kitfile }: LoadedArtifact,
   { verified, content }: ListingOptions,
   call: CallOptions,
 ): Promise<PolicyFile[]> {
   const parts: Parts = source.isLocal ? 'sound' : verified ? 'never' : 'any';
-  const files: PolicyFile[] = [];
+  const files: PolicyFile[] = kitfile === undefined ? [] : remoteFiles(kitfile);
+  checkFileCount(files.length, source.name);
   // what is read to be judged is no transfer
   const silent = call.signal === undefined ? {} : { signal: call.signal };
   await runAll(layers, kit.concurrency, call.signal, async (layer, signal) => {
@@ -60,6 +70,17 @@ export async function policyFiles(
       });
   });
   return files.toSorted((one, other) => (one.path < other.path ? -1 : Number(one.path > other.path)));
+}
+
+function remoteFiles(kitfile: Kitfile): PolicyFile[] {
+  return remoteEntries(kitfile)
+    .filter(({ remotePath }) => !isModelKitReference(remotePath))
+    .flatMap((entry): PolicyFile[] => {
+      const remote = shownPlace(entry);
+      const known = entry.remoteFiles?.map(({ path, size, digest }) => ({ path: destinationOf(entry, path), size, digest, remote }));
+      // of what was packed without looking only the place is known
+      return known ?? [{ path: posix.join(entry.path ?? '.', posix.basename(remote)), remote }];
+    });
 }
 
 /** By its content, for whatever name it has; of a zip archive only where a pickle is inside, or one would be loaded from it by its name. */

@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path';
-import { isKitError } from '../errors.ts';
+import { isKitError, KitError } from '../errors.ts';
 import { signersOf } from '../policy/parse-policy.ts';
 import type { Policy, Signer } from '../policy/schema.ts';
 import { signerName } from '../policy/signers.ts';
@@ -68,7 +68,10 @@ async function openKey(kit: Kit, signer: Signer, directory: string, trust: Trust
   const { key, publicKey = '' } = signer;
   const name = signerName(signer);
   if (key === undefined) return keyVerifier(parsePublicKey(publicKey, name), trust);
-  const verifier = await openKeyVerifier(/^\w+:\/\//.test(key) ? key : resolve(directory, key), kit.env, trust);
+  const verifier = await openKeyVerifier(/^\w+:\/\//.test(key) ? key : resolve(directory, key), kit.env, trust).catch((cause: unknown) => {
+    if (!isKitError(cause, 'PATH_NOT_FOUND')) throw cause;
+    throw new KitError(cause.code, cause.message, { hint: `the policy names it, and its paths are relative to ${directory}`, cause });
+  });
   return { name, verify: async (content) => ({ ...(await verifier.verify(content)), name }) };
 }
 

@@ -1,5 +1,6 @@
 import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { Location } from '../oci/reference.ts';
 import { judge } from '../policy/judge.ts';
@@ -79,25 +80,71 @@ const EVERYTHING: OpenPolicy = {
   rego: [{ rule: 'rego', file: 'input', inputs: undefined, type: 'source' }],
 };
 
+type Judging = { readonly trust: TrustOverride; readonly call: CallOptions };
+
 /** As `checkPolicy`, for an artifact that is open. */
 export async function judgeArtifact(
   kit: Kit,
   policies: readonly OpenPolicy[],
   subject: PolicySubject,
-  { trust, call }: { readonly trust: TrustOverride; readonly call: CallOptions },
+  judging: Judging,
 ): Promise<PolicyReport> {
-  const facts = new PolicyFacts(kit, subject, call);
+  const facts = new PolicyFacts(kit, subject, judging.call);
+  const members = await facts.members();
   const results: PolicyResult[] = [];
   for (const open of policies) {
-    let opened: ReturnType<typeof openPolicyVerifier> | undefined;
-    const verifier = async (): ReturnType<typeof openPolicyVerifier> => await (opened ??= openPolicyVerifier(kit, open, trust));
-    const local = await judgeDocument(kit, open, await facts.document(open, verifier, false), call);
-    // `pull` leaves signatures in the registry: it is asked where what is here does not suffice
-    const isEnough = local.passed || !subject.source.isLocal;
-    results.push(isEnough ? local : await judgeDocument(kit, open, await facts.document(open, verifier, true), call));
+    if (members.length === 0) results.push(await judgeFacts(kit, open, facts, subject, judging));
+    else results.push(await judgeIndex(kit, open, { facts, subject, members }, judging));
   }
   const passed = results.every((one) => one.passed || one.mode === 'warn');
   return { reference: subject.name, digest: subject.manifest.digest, passed, policies: results };
+}
+
+async function judgeFacts(
+  kit: Kit,
+  open: OpenPolicy,
+  facts: PolicyFacts,
+  { source }: PolicySubject,
+  { trust, call }: Judging,
+): Promise<PolicyResult> {
+  let opened: ReturnType<typeof openPolicyVerifier> | undefined;
+  const verifier = async (): ReturnType<typeof openPolicyVerifier> => await (opened ??= openPolicyVerifier(kit, open, trust));
+  const local = await judgeDocument(kit, open, await facts.document(open, verifier, false), call);
+  // `pull` leaves signatures in the registry: it is asked where what is here does not suffice
+  if (local.passed || !source.isLocal) return local;
+  return await judgeDocument(kit, open, await facts.document(open, verifier, true), call);
+}
+
+interface JudgedIndex {
+  readonly facts: PolicyFacts;
+  readonly subject: PolicySubject;
+  readonly members: readonly Descriptor[];
+}
+
+/**
+ * Whoever moves an index moves all that it lists. Its name and what lies beside it are judged once, for a signature of it covers the
+ * digests in it; formats, Kitfiles, files and ages are those of its members, and all else is asked of both.
+ */
+async function judgeIndex(kit: Kit, open: OpenPolicy, { facts, subject, members }: JudgedIndex, judging: Judging): Promise<PolicyResult> {
+  const { kitfile: _kitfile, files: _files, formats: _formats, created: _created, ...ofIndex } = open.policy;
+  const { references: _references, signatures: _signatures, attestations: _attestations, sbom: _sbom, ...ofMembers } = open.policy;
+  const own = await judgeFacts(kit, { ...open, policy: ofIndex }, facts, subject, judging);
+  const rules = [...own.rules];
+  for (const manifest of new Map(members.map((one) => [one.digest, one])).values()) {
+    const one = { ...subject, manifest };
+    const content = new PolicyFacts(kit, one, judging.call);
+    if ((await content.members()).length > 0)
+      throw new KitError(
+        'UNSUPPORTED',
+        `${nameWithDigest(subject.name, manifest.digest)} is an index in an index: policies do not judge those`,
+        {
+          hint: 'name what is in it one by one: REPOSITORY@DIGEST',
+        },
+      );
+    const { rules: found } = await judgeFacts(kit, { ...open, policy: ofMembers }, content, one, judging);
+    rules.push(...found.map((verdict) => ({ ...verdict, digest: manifest.digest })));
+  }
+  return { ...own, passed: rules.every(({ passed }) => passed), rules };
 }
 
 /** What one policy says of any document. @throws KitError POLICY_INVALID | UNSUPPORTED when rules in Rego cannot be evaluated */
@@ -156,7 +203,10 @@ function brokenLines({ policy, file, rules }: PolicyResult): string[] {
   const failed = rules.filter(({ passed }) => !passed);
   return [
     `\n  policy ${policy} (${file}): ${failed.length} of ${rules.length} rules ${failed.length === 1 ? 'is' : 'are'} broken`,
-    ...failed.map(({ rule, message = '', hint }) => `\n    ${rule}: ${message}${hint === undefined ? '' : `\n      ${hint}`}`),
+    ...failed.map(
+      ({ rule, digest, message = '', hint }) =>
+        `\n    ${rule}: ${digest === undefined ? '' : `${digest}: `}${message}${hint === undefined ? '' : `\n      ${hint}`}`,
+    ),
   ];
 }
 

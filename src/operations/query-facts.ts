@@ -2,12 +2,13 @@ import type { Member, TargetContent } from '../catalog/catalog.ts';
 import { documentText } from '../catalog/document.ts';
 import { CODES, isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
+import { parseModelIndex } from '../formats/model-index.ts';
 import { formatOf } from '../formats/registry.ts';
 import { kitfileFields } from '../kitfile/fields.ts';
 import type { Kitfile } from '../kitfile/types.ts';
 import type { ModelSummary } from '../model-files/summary.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
-import { type JsonValue, parseExactJson } from '../oci/json.ts';
+import { type JsonValue, parseExactJson, stringifyExact } from '../oci/json.ts';
 import { parseIndex, parseManifest } from '../oci/manifest.ts';
 import { ANNOTATION, isIndexType, isManifestLike } from '../oci/media-types.ts';
 import { fetchMetadata } from '../targets/manifest-bytes.ts';
@@ -47,7 +48,9 @@ export class FactReader {
   /** False where some of it is not there. */
   async #index(repository: Repository, descriptor: Descriptor, found: Map<string, Member>, depth: number): Promise<boolean> {
     const name = `${repository.name}@${descriptor.digest}`;
-    const { manifests } = parseIndex(await fetchMetadata(repository.target, descriptor, this.#call), name);
+    const bytes = await fetchMetadata(repository.target, descriptor, this.#call);
+    const { manifests } = parseIndex(bytes, name);
+    const labels = new Map(parseModelIndex(bytes, name).variants.map((variant) => [variant.descriptor.digest, variant.labels]));
     let isWhole = true;
     for (const child of manifests) {
       if (!isManifestLike(child.mediaType) || found.has(child.digest)) continue;
@@ -58,7 +61,10 @@ export class FactReader {
       const { annotations, platform } = child as Descriptor & { readonly platform?: unknown };
       try {
         if (isIndexType(child.mediaType)) isWhole = (await this.#index(repository, child, found, depth + 1)) && isWhole;
-        else found.set(child.digest, await this.#member(repository, child, documentText({ annotations, platform }, name)));
+        else {
+          const detail = documentText({ labels: labelFields(labels.get(child.digest)), annotations, platform }, name);
+          found.set(child.digest, await this.#member(repository, child, detail));
+        }
       } catch (error) {
         // of an index one may have only the variants that one uses
         if (!isKitError(error, 'BLOB_NOT_FOUND')) throw error;
@@ -107,6 +113,11 @@ export class FactReader {
       return { problem: error.message };
     }
   }
+}
+
+/** Labels may be any JSON, with numbers as they were written. */
+function labelFields(labels: ReadonlyMap<string, unknown> = new Map()): JsonValue | undefined {
+  return labels.size === 0 ? undefined : parseExactJson(stringifyExact(labels));
 }
 
 /** True for what asking again would not change. */

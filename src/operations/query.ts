@@ -164,7 +164,7 @@ async function askCatalog(
       const placed = page.flatMap((candidate) => placeCandidate(candidate, scopes, needs));
       documents.push(...question.select(placed).map((index) => placed[index] as string));
     }
-    return { documents, looked: undefined, all: documents.length > 0 ? [] : await firstDocuments(catalog) };
+    return { documents, looked: undefined, all: documents.length > 0 ? [] : await firstDocuments(catalog, scopes, needs) };
   } finally {
     await catalog.close();
   }
@@ -181,8 +181,8 @@ async function requireKept(catalog: Catalog, needs: Needs): Promise<void> {
   }
 }
 
-async function firstDocuments(catalog: Catalog): Promise<string[]> {
-  for await (const page of catalog.candidates(() => undefined)) return page.map(({ document }) => document);
+async function firstDocuments(catalog: Catalog, scopes: readonly QueryScope[], needs: Needs): Promise<string[]> {
+  for await (const page of catalog.candidates(() => undefined)) return page.flatMap((one) => placeCandidate(one, scopes, needs));
   return [];
 }
 

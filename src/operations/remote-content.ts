@@ -57,7 +57,9 @@ function locate(remotePath: string): ImportLocation {
       hint: 'a remotePath is s3://, hf://, https:// or git+https://, or the reference of a ModelKit',
     });
   if (isLinkLocal(remotePath))
-    throw new KitError('DENIED', `${remotePath} is an address that a machine keeps for itself: nothing is fetched from it`);
+    throw new KitError('DENIED', `${remotePath} is an address that a machine keeps for itself: nothing is fetched from it`, {
+      hint: 'serve the file from another address',
+    });
   return { source: remotePath, tool: 'file' };
 }
 

@@ -21,6 +21,11 @@ export function shownPlace({ remotePath }: RemoteEntry): string {
   return url === null ? remotePath : redactUrl(url);
 }
 
+/** Said by what looks at an artifact and fetches nothing. `name` is that of the artifact. */
+export function warnNotFetched(name: string, entries: readonly RemoteEntry[], call: CallOptions): void {
+  warnOfRemote(entries, `; \`kit unpack ${name} --include-remote\` fetches them`, call);
+}
+
 /** Content that stays elsewhere is no layer: it is neither packed nor unpacked unasked, which is said. */
 export function warnOfRemote(entries: readonly RemoteEntry[], hint: string, { onEvent }: CallOptions): void {
   for (const entry of entries) {

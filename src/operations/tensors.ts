@@ -1,4 +1,5 @@
 import type { CallOptions } from '../events.ts';
+import { remoteEntries } from '../kitfile/types.ts';
 import { type ModelSummary, summarise } from '../model-files/summary.ts';
 import { checkTensorCount } from '../model-files/tensor.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -8,6 +9,7 @@ import { loadLayers } from './artifact-layers.ts';
 import type { Kit } from './kit.ts';
 import type { SourcedLayer } from './layer-bytes.ts';
 import type { Lookup } from './open-location.ts';
+import { warnNotFetched } from './remote-entry.ts';
 import { BlobReader, type ReadTally } from './tensors-blob.ts';
 import { type LayerTensors, mayHoldTensors, readLayerTensors, type TensorFile, type UnreadFile } from './tensors-layer.ts';
 
@@ -38,6 +40,11 @@ export async function inspectTensors(
   known: ReadLayers = new Map(),
 ): Promise<TensorsResult> {
   const { name, artifact, layers: all } = await loadLayers(kit, location, lookup, call);
+  warnNotFetched(
+    name,
+    remoteEntries(artifact.kitfile).filter(({ role }) => role === 'model'),
+    call,
+  );
   const layers = all.filter(({ layer }) => mayHoldTensors(layer));
   const tally: ReadTally = { requests: 0, bytes: 0 };
   const found: LayerTensors[] = [];

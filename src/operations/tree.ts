@@ -8,6 +8,7 @@ import { isIndexType, isManifestType } from '../oci/media-types.ts';
 import { formatReference, type Location, parseReference } from '../oci/reference.ts';
 import { legacyTag } from '../signing/legacy-tag.ts';
 import { describeIndex, describeManifest } from '../formats/describe.ts';
+import { labelPairs, parseModelIndex, type Variant } from '../formats/model-index.ts';
 import { formatOf } from '../formats/registry.ts';
 import { fetchMetadata } from '../targets/manifest-bytes.ts';
 import type { ReadTarget } from '../targets/types.ts';
@@ -122,7 +123,7 @@ class LineageWalk {
     }
     const problems: string[] = [];
     const children = [
-      ...(await this.#members(place, content)),
+      ...(await this.#members(place, content, bytes)),
       ...(artifact === undefined ? [] : await this.#base(place, artifact)),
       ...this.#origins(content.annotations, artifact, config),
       ...(await this.#referrers(place).catch((error: unknown) => this.#asProblem(error, problems))),
@@ -149,12 +150,13 @@ class LineageWalk {
     }
   }
 
-  async #members({ source, depth }: Place, content: Manifest | Index): Promise<LineageNode[]> {
+  async #members({ source, depth }: Place, content: Manifest | Index, bytes: Buffer): Promise<LineageNode[]> {
     if (!('manifests' in content)) return [];
     const nodes: LineageNode[] = [];
+    const names = new Map(parseModelIndex(bytes, source.name).variants.map((variant) => [variant.descriptor.digest, nameOf(variant)]));
     for (const member of content.manifests) {
       if (this.#isFull()) break;
-      nodes.push(await this.#child({ source, descriptor: member, relation: 'member', name: undefined, depth: depth + 1 }));
+      nodes.push(await this.#child({ source, descriptor: member, relation: 'member', name: names.get(member.digest), depth: depth + 1 }));
     }
     return nodes;
   }
@@ -260,6 +262,12 @@ interface Content {
   readonly artifact: Artifact | undefined;
   readonly description: string;
   readonly config: Buffer | undefined;
+}
+
+/** What an index calls a member: the tag that it was added by, its labels. */
+function nameOf({ tag, labels }: Variant): string | undefined {
+  const text = labelPairs(labels).join(', ');
+  return tag === undefined ? text || undefined : `${tag}${text === '' ? '' : ` (${text})`}`;
 }
 
 /** The tree shows what it is about. */

@@ -14,7 +14,7 @@ import { describeChoices, type Filter, matchesLayer, PathSelection, wantsKitfile
 import type { Kit } from './kit.ts';
 import { type LoadedArtifact, loadArtifact } from './load-artifact.ts';
 import { openSource, type Source } from './open-location.ts';
-import { describeEntry, destinationOf, shownPlace, warnOfRemote } from './remote-entry.ts';
+import { describeEntry, destinationOf, shownPlace, warnNotFetched } from './remote-entry.ts';
 import { mayHoldFile, modelLayers } from './layer-files.ts';
 import type { SourcedLayer } from './layer-bytes.ts';
 import { type SelectedLayer, type UnpackJob, unpackLayer } from './unpack-layer.ts';
@@ -150,7 +150,7 @@ const NO_REMOTE: OpenedRemote = { downloads: [], layers: [], unpack: async () =>
 
 function withoutRemote(name: string, wanted: readonly WantedEntry[], call: CallOptions): OpenedRemote {
   const entries = wanted.map(({ entry }) => entry);
-  warnOfRemote(entries, `; \`kit unpack ${name} --include-remote\` fetches them`, call);
+  warnNotFetched(name, entries, call);
   return NO_REMOTE;
 }
 

@@ -46,8 +46,14 @@ export async function chooseVariant(
 }
 
 function select(variants: readonly Variant[], wanted: readonly (readonly [string, string])[], name: string): Variant {
-  if (variants.length === 0) throw new KitError('REFERENCE_NOT_FOUND', `${name} is an index that lists no artifact`);
-  const matching = variants.filter(({ labels }) => wanted.every(([key, value]) => labels.has(key) && labelText(labels.get(key)) === value));
+  if (variants.length === 0) {
+    throw new KitError('REFERENCE_NOT_FOUND', `${name} is an index that lists no artifact`, {
+      hint: '`kit index add INDEX MODELKIT` puts one into an index of local storage',
+    });
+  }
+  const having = variants.filter(({ labels }) => wanted.every(([key, value]) => labels.has(key) && labelText(labels.get(key)) === value));
+  // other tools list one artifact twice: whichever entry is meant, it is that
+  const matching = [...new Map(having.map((variant) => [variant.descriptor.digest, variant])).values()];
   const [only, ...others] = matching;
   const asked = wanted.map((pair) => pair.join('=')).join(', ');
   if (only === undefined) {

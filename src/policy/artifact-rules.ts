@@ -72,6 +72,9 @@ function fileVerdicts(rules: Policy['files'], { files, unknown = [] }: PolicyInp
   const verdicts = named.flatMap(({ rule, patterns, isWrong }) => {
     if (patterns === undefined) return [];
     if (files === undefined) return [notListed(rule, unknown)];
+    const unlisted = files.filter(({ remote, size }) => remote !== undefined && size === undefined).map(({ remote = '' }) => remote);
+    if (unlisted.length > 0)
+      return [broken(rule, `nothing in it says which files are at ${fewOf(unlisted)}`, '`kit pack` records them: pack it again')];
     const wrong = files.filter(({ path }) => isWrong(path)).map(({ path }) => path);
     const message = `it holds ${wrong.length === 1 ? 'a file that is' : `${wrong.length} files that are`} not allowed: ${fewOf(wrong)}`;
     return [wrong.length === 0 ? held(rule) : broken(rule, message, 'pack it again without them')];
@@ -79,6 +82,11 @@ function fileVerdicts(rules: Policy['files'], { files, unknown = [] }: PolicyInp
   if (denyContent === undefined) return verdicts;
   const rule = 'files.denyContent';
   if (files === undefined) return [...verdicts, notListed(rule, unknown)];
+  const unseen = files.filter(({ remote }) => remote !== undefined).map(({ path, remote = '' }) => `${path} (${remote})`);
+  if (unseen.length > 0) {
+    const message = `what stays elsewhere is not looked at: ${fewOf(unseen)}`;
+    return [...verdicts, broken(rule, message, 'pack it into the ModelKit, or deny by names alone: `files.deny`')];
+  }
   const pickles = files.filter(({ pickle }) => pickle === true).map(({ path }) => path);
   const message = `it holds pickles, which run code when they are loaded: ${fewOf(pickles)}`;
   return [...verdicts, pickles.length === 0 ? held(rule) : broken(rule, message, 'save the weights as safetensors and pack them again')];

@@ -34,7 +34,7 @@ const schema = z.looseObject({
   created: text,
   kitfile: z.record(z.string(), z.unknown()).optional().catch(undefined),
   files: z
-    .array(z.looseObject({ path: z.string(), pickle: z.boolean().optional() }))
+    .array(z.looseObject({ path: z.string(), pickle: z.boolean().optional(), remote: text, size: z.number().optional().catch(undefined) }))
     .optional()
     .catch(undefined),
   signatures: z.array(signature).optional().catch(undefined),

@@ -17,6 +17,7 @@ const POLICY = {
   isFree: (path: FieldPath) => FREE_FIELDS.has(String(path.at(-1))) && path.length > 2,
   maxBytes: MAX_POLICY_BYTES,
   start: 'docs/policy.md has one to begin with',
+  hint: 'docs/policy.md says what may stand there',
 } as const;
 
 /** Reads a policy, down to its patterns and paths. @throws KitError POLICY_INVALID `FILE:LINE:COLUMN: what is wrong`, for every problem */
@@ -28,7 +29,7 @@ export function parsePolicy(text: string, file: string, query: Query): Policy {
       work();
     } catch (error) {
       const { message, hint } = error as KitError;
-      problems.push({ offset: offset(path), message, hint: error instanceof KitError ? hint : undefined });
+      problems.push({ offset: offset(path), message, hint: error instanceof KitError ? hint : POLICY.hint });
     }
   };
   for (const [path, pattern] of patternsOf(value)) check(path, () => named(pattern, 'pattern', globToRegExp));

@@ -51,7 +51,16 @@ export function canonicalName(registry: string | undefined, repository: string):
   return `docker.io/${repository.includes('/') ? repository : `library/${repository}`}`;
 }
 
-/** Patterns of repositories are like those of paths: `ghcr.io/team/*` is one level, `ghcr.io/team/**` is all below. */
+/** Patterns of repositories are like those of paths: `ghcr.io/team/*` is one level, `ghcr.io/team/**` is all below. `name` is canonical. */
 export function matchesRepository(pattern: string, name: string): boolean {
-  return globToRegExp(pattern).test(name);
+  return globToRegExp(canonicalPattern(pattern), 'iu').test(name);
+}
+
+/** A host that is written in another way than that of names would match nothing, and so leave out what it is for. */
+function canonicalPattern(pattern: string): string {
+  const [, host, rest = ''] = /^([^/*?{[]+)\/(.*)$/su.exec(pattern) ?? [];
+  if (host === undefined) return pattern;
+  const name = canonicalName(host, rest);
+  // `docker.io/*` is no name in `library`
+  return /[*?{[]/.test(rest) ? `${name.slice(0, name.indexOf('/'))}/${rest}` : name;
 }

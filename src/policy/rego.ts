@@ -26,7 +26,8 @@ export function regoVerdicts(rule: string, results: RegoResults): Verdict[] {
 }
 
 function judgeOne(rule: string, name: string, value: unknown): Verdict[] {
-  if (name === 'allow') return [value === true ? held(rule) : broken(rule, 'it is not allowed', 'the rules of the policy say what is')];
+  if (name === 'allow')
+    return [value === true ? held(rule) : broken(rule, 'it is not allowed', 'the rules of the policy say what is allowed')];
   if (value === false) return [held(rule)];
   if (typeof value !== 'object' || value === null) return [value === true ? denied(rule, 'it is denied') : undefinedRule(rule, value)];
   // a set has no order of its own

@@ -38,6 +38,18 @@ const signer = z
 
 const signers = z.array(signer).min(1, 'a list with a signer at least');
 
+/** What asks for nothing would hold of everything. */
+const asksSomething = (value: object): boolean => Object.values(value).some((field) => field !== undefined && field !== false);
+/** More than there are can never have signed. */
+const isReachable = ({
+  signers: who,
+  count: wanted = 1,
+}: {
+  signers?: readonly unknown[] | undefined;
+  count?: number | undefined;
+}): boolean => who === undefined || wanted <= who.length;
+const UNREACHABLE = 'a rule whose count is no larger than its list of signers';
+
 /** What may stand at the end of a condition, with any JSON as its value. */
 export const FREE_FIELDS: ReadonlySet<string> = new Set(['equals', 'notEquals', 'in', 'notIn', 'contains', 'min', 'max']);
 
@@ -76,33 +88,57 @@ export const INPUTS = ['files', 'signatures', 'attestations', 'sboms'] as const;
 export type InputPart = (typeof INPUTS)[number];
 
 const rules = {
-  references: z.strictObject({ allow: texts.optional(), deny: texts.optional(), requireDigest: flag }).optional(),
+  references: z
+    .strictObject({ allow: texts.optional(), deny: texts.optional(), requireDigest: flag })
+    .refine(asksSomething, 'a map with one of allow, deny, requireDigest')
+    .optional(),
   formats: texts.optional(),
   created: z.strictObject({ maxAge: maxAge.unwrap() }).optional(),
-  signatures: z.array(z.strictObject(signedBy)).optional(),
-  attestations: z.array(z.strictObject({ ...signedBy, type: z.string(), conditions }).omit({ annotations: true })).optional(),
+  signatures: z.array(z.strictObject(signedBy).refine(isReachable, UNREACHABLE)).min(1, 'a list with a rule at least').optional(),
+  attestations: z
+    .array(
+      z
+        .strictObject({ ...signedBy, type: z.string(), conditions })
+        .omit({ annotations: true })
+        .refine(isReachable, UNREACHABLE),
+    )
+    .min(1, 'a list with a rule at least')
+    .optional(),
   sbom: z
     .strictObject({
-      formats: z.array(z.enum(['cyclonedx', 'spdx'], 'cyclonedx or spdx')).optional(),
+      formats: z
+        .array(z.enum(['cyclonedx', 'spdx'], 'cyclonedx or spdx'))
+        .min(1, 'a list with an entry at least')
+        .optional(),
       signers: signers.optional(),
       count,
       maxAge,
     })
+    .refine(
+      ({ signers: who, count: wanted, maxAge: age }) => who !== undefined || (wanted ?? age) === undefined,
+      'one with signers, for count and maxAge are about them',
+    )
+    .refine(isReachable, UNREACHABLE)
     .optional(),
   kitfile: conditions,
   files: z
     .strictObject({
       allow: texts.optional(),
       deny: texts.optional(),
-      denyContent: z.array(z.enum(['pickle'], 'pickle')).optional(),
+      denyContent: z
+        .array(z.enum(['pickle'], 'pickle'))
+        .min(1, 'a list with an entry at least')
+        .optional(),
       listing: z.enum(['verified', 'ranges'], 'verified or ranges').optional(),
     })
+    .refine(({ listing: _how, ...asked }) => asksSomething(asked), 'a map with one of allow, deny, denyContent')
     .optional(),
   conditions,
   rego: z
     .array(
       z.strictObject({ file: z.string(), entrypoints: texts.optional(), inputs: z.array(z.enum(INPUTS, INPUTS.join(', '))).optional() }),
     )
+    .min(1, 'a list with a file at least')
     .optional(),
 };
 

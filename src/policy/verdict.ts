@@ -3,6 +3,8 @@ export interface Verdict {
   /** Its place in the policy: `signatures.ci`, `files.deny`. */
   readonly rule: string;
   readonly passed: boolean;
+  /** Of which member of an index. */
+  readonly digest?: string;
   /** Why it is broken. */
   readonly message?: string;
   /** What to do about that. */

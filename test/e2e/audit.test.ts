@@ -65,7 +65,7 @@ test('a file for an auditor, valid by the schema', async () => {
 test('for people', async () => {
   const { box, prod } = await published();
   const out = await box.ok(['audit', '--remote', prod, ...PUB]);
-  expect(out).toMatch(/^127\.0\.0\.1:55555\/team\/m:prod@sha256:\w{64}\n {2}ModelKit, 1 layers; VERIFIED\n/);
+  expect(out).toMatch(/^127\.0\.0\.1:55555\/team\/m:prod@sha256:\w{64}\n {2}ModelKit, 1 layer; VERIFIED\n/);
   expect(out).toMatch(/promoted by alice: from .*; claimed \(nobody has signed it\)\n/);
   expect(out).toMatch(/\nMissing\n {2}bill of materials: there is none/);
 });

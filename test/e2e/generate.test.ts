@@ -109,6 +109,23 @@ test('what does not fit is refused, with what would', async () => {
   }
 });
 
+test('of an index, the variant that has the label', async () => {
+  const { box, host, digests } = await team('model:v2');
+  const index = `${host}/team/model:all`;
+  await box.ok(['index', 'create', index]);
+  for (const tag of ['v1', 'v2']) await box.ok(['index', 'add', index, `${host}/team/model:${tag}`, '--remote', '-l', `of=${tag}`]);
+  await box.ok(['index', 'push', index]);
+  expect(await box.kit(['generate', 'kserve', index])).toMatchObject({
+    status: 1,
+    stderr: expect.stringContaining('choose one of what it lists: `--label KEY=VALUE`') as string,
+  });
+  for (const kind of ['kserve', 'init-container']) {
+    expect(await box.ok(['generate', kind, index, '--label', 'of=v1'])).toContain(`/team/model@${digests.get('model:v1')}`);
+  }
+  expect(await box.kit(['generate', 'kserve', index, '-l', 'of=v3'])).toMatchObject({ status: 3 });
+  expect(await box.kit(['generate', 'kserve', index, '-l', 'of=v1', '--no-resolve'])).toMatchObject({ status: 2 });
+});
+
 test('a ModelPack of raw layers can be mounted by CRI-O, which is said', async () => {
   const { box, host } = await team();
   await box.ok(['pack', 'm', '-t', `${host}/team/raw:v1`, '--push', '--use-model-pack']);

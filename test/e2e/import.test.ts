@@ -40,6 +40,9 @@ test('import says what it saved and under which name', async () => {
     subject: [{ name: 'acme/tiny:latest' }],
     predicateType: 'https://slsa.dev/provenance/v1',
   });
+  expect(JSON.parse(await box.ok('import Acme/Tiny --attestation-output -', { env }))).toMatchObject({
+    predicateType: 'https://slsa.dev/provenance/v1',
+  });
   expect(await box.ok('unpack acme/tiny -d out')).toContain('Unpacking model');
   expect(await box.tree('out')).toEqual(['Kitfile', 'README.md', 'config.json', 'model.safetensors']);
 });
@@ -75,6 +78,21 @@ test('init --remote shows the Kitfile, which import takes from standard input', 
     status: 1,
     stderr: expect.stringContaining('--force') as string,
   });
+});
+
+test('init --output writes another file, or none', async () => {
+  const box = await sandbox();
+  await box.write({ 'src/model.gguf': 'weights' });
+  const shown = await box.ok('init src -o -');
+  expect(shown).toContain('path: model.gguf');
+  expect(await box.tree('src')).toEqual(['model.gguf']);
+  expect(await box.ok('init src -o my.Kitfile')).toBe(`Generated Kitfile:\n\n${shown}\nSaved to path 'my.Kitfile'\n`);
+  expect(readFileSync(box.path('my.Kitfile'), 'utf8')).toBe(shown);
+  await box.write({ 'src/mix/a.csv': 'data', 'src/mix/b.py': 'code' });
+  expect(await box.ok('init src -o - --depth 1')).toContain('- path: mix/a.csv');
+  expect(await box.ok('init src -o - --depth=-1')).toContain('- path: mix/b.py');
+  expect(await box.kit('init src -o - --depth deep')).toMatchObject({ status: 2 });
+  expect(await box.kit('init src -o my.Kitfile')).toMatchObject({ status: 1, stderr: expect.stringContaining('my.Kitfile') as string });
 });
 
 test('import --push needs nothing here', async () => {

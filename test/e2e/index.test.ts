@@ -214,6 +214,17 @@ test('other indexes are chosen from by platform and kind', async () => {
   expect(await box.kit(['unpack', olot, '-l', 'platform=linux/s390x', '-d', 'none'])).toMatchObject({ status: 3, stdout: '' });
 });
 
+test('one of an index is converted', async () => {
+  const box = await sandbox();
+  const digest = await pack(box, 'test/model:q4');
+  await pack(box, 'test/model:q8');
+  await box.ok('index create test/model:all');
+  for (const tag of ['q4', 'q8']) await box.ok(`index add test/model:all test/model:${tag} -l quantization=${tag}`);
+  expect(await box.kit('convert test/model:all test/model:car --to modelcar')).toMatchObject({ status: 1 });
+  const converted = await box.ok('convert test/model:all test/model:car --to modelcar --label quantization=q4 --format json');
+  expect(JSON.parse(converted)).toMatchObject({ sourceDigest: digest });
+});
+
 test('usage', async () => {
   const box = await sandbox();
   await pack(box, 'm:a');

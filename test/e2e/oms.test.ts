@@ -49,6 +49,10 @@ test.each([
   ]);
   expect(await box.ok(['verify', '--oms', 'out', ...PUB])).toMatch(/^verified 3 files of out: out\/model\.sig, key/);
 
+  expect(await box.kit(['verify', '--oms', './none', ...PUB])).toMatchObject({
+    status: 3,
+    stderr: expect.stringMatching(/^error: there is no directory \.\/none\n/) as string,
+  });
   await box.write({ 'out/w.bin': 'weightz', 'out/extra': '' });
   expect(await box.kit(['verify', '--oms', 'out', ...PUB])).toMatchObject({
     status: 6,

@@ -30,6 +30,13 @@ test('--format json of every command that returns data', async () => {
         "existed": false,
       },
       "digest": "sha256:db453adfcdee…",
+      "inputs": {
+        "bases": [],
+        "kitfile": {
+          "digest": "sha256:34e475dce1fd…",
+          "file": "in/Kitfile",
+        },
+      },
       "layers": [
         {
           "descriptor": {

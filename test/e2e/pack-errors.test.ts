@@ -277,7 +277,7 @@ test('init', async () => {
     --- stderr
     error: Kitfile already exists at src/Kitfile
 
-    hint: use \`--force\` to overwrite it
+    hint: use \`--force\` to overwrite it, or \`--output\` for another name
   `);
   expect(await box.kit('init missing')).toMatchInlineSnapshot(`
     exit 3

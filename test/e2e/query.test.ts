@@ -67,6 +67,12 @@ test('the best model, as a table, as JSON, by a template', async () => {
 test('what is wrong is pointed at, and no registry is asked', async () => {
   const { box, registry } = await pushed();
   registry.clear();
+  for (const format of ['yaml', '{{.reference'])
+    expect(await box.kit(['query', 'true', registry.host, '--format', format])).toMatchObject({
+      status: 2,
+      stdout: '',
+      stderr: expect.stringContaining('hint: write table, json, or a template with fields of a model') as string,
+    });
   expect(await box.kit(['query', 'modle.parameters.accuracy > 0.9', registry.host])).toMatchInlineSnapshot(`
     exit 2
     --- stderr

@@ -5,13 +5,15 @@ import type { Encoding } from '../../formats/types.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import { type Converted, convert } from '../../operations/convert.ts';
 import type { ConvertFormat } from '../../operations/convert-content.ts';
+import { isRemote } from '../../operations/copy.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { oneOf } from '../options/global.ts';
+import { addLabelOption, locateByLabel, type LabelFlag } from '../options/label.ts';
 import { addNetworkOptions, collect, type KitFlags } from '../options/network.ts';
 import { formatBytes } from '../render/text.ts';
 
-interface ConvertFlags extends FormatFlag, KitFlags {
+interface ConvertFlags extends FormatFlag, KitFlags, LabelFlag {
   readonly to?: string;
   readonly layerFormat?: string;
   readonly base?: string;
@@ -28,7 +30,7 @@ const ENCODINGS: readonly Encoding[] = ['tar', 'raw'];
 export function register(command: Command, context: OpenContext): void {
   addNetworkOptions(
     addFormatOption(
-      command
+      addLabelOption(command)
         .argument(
           '<source>',
           'a name with a registry is in that registry, one without is in local storage; or oci:DIR[:tag], oci-archive:FILE[:tag]',
@@ -61,6 +63,7 @@ Examples:
   kit convert mymodel:v1 ghcr.io/team/mymodel:raw --to modelpack --layer-format raw
   kit convert --strict ghcr.io/team/mymodel:v1 ghcr.io/team/mymodel:docker --to docker-model
   kit convert ghcr.io/team/mymodel:v1 ghcr.io/team/mymodel:car --to modelcar --base docker.io/library/busybox:1.37
+  kit convert ghcr.io/team/llama:8b ghcr.io/team/llama:car --label quantization=q4_0 --to modelcar
   kit convert oci:./layout:v1 mymodel:v1 --to modelkit`;
 
 async function run(source: string, destination: string, flags: ConvertFlags, context: CliContext): Promise<void> {
@@ -74,10 +77,12 @@ async function run(source: string, destination: string, flags: ConvertFlags, con
     withModelpack: flags.withModelpack === true,
     platforms: flags.platform,
   };
+  const kit = context.kit(flags);
+  const lookup = isRemote(parseLocation(source), fromLocal) ? 'remote' : 'local';
   const converted = await convert(
-    context.kit(flags),
+    kit,
     {
-      source: parseLocation(source),
+      source: await locateByLabel(kit, source, lookup, flags, context.call),
       destination: parseLocation(destination),
       to: format,
       modelcar,

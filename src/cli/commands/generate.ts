@@ -2,20 +2,23 @@ import type { Command } from 'commander';
 import { readFile } from 'node:fs/promises';
 import { asPathError } from '../../blobs/path-error.ts';
 import { KitError } from '../../errors.ts';
-import { parseReference } from '../../oci/reference.ts';
+import type { CallOptions } from '../../events.ts';
+import { parseReference, type Reference } from '../../oci/reference.ts';
 import { generate, type GenerateTemplate } from '../../operations/generate.ts';
 import type { ObjectOptions, PullOptions } from '../../operations/generate-object.ts';
 import { type ModelScheme, MODEL_SCHEMES } from '../../operations/generate-kserve.ts';
 import type { KyvernoOptions } from '../../operations/generate-kyverno.ts';
+import type { Kit } from '../../operations/kit.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
+import { addLabelOption, chooseByLabel, type LabelFlag } from '../options/label.ts';
 import { addGlobalOptions, oneOf } from '../options/global.ts';
 import { addNetworkOptions, type KitFlags } from '../options/network.ts';
 
 type Kind = GenerateTemplate['kind'];
 
 /** Of all kinds: each declares those that it takes. */
-interface Flags extends FormatFlag, KitFlags, ObjectOptions, PullOptions {
+interface Flags extends FormatFlag, KitFlags, LabelFlag, ObjectOptions, PullOptions {
   readonly resolve: boolean;
   readonly modelFormat?: string;
   readonly runtime?: string;
@@ -79,9 +82,18 @@ function registerKind(generateCommand: Command, kind: string, entry: KindEntry, 
 async function run(reference: string, flags: Flags, entry: KindEntry, context: CliContext): Promise<void> {
   const template = await entry.toTemplate(flags);
   const kit = context.kit(flags);
-  const { objects, yaml } = await generate(kit, { reference: parseReference(reference), template, resolve: flags.resolve }, context.call);
+  const subject = await chosenSubject(kit, parseReference(reference), flags, context.call);
+  const { objects, yaml } = await generate(kit, { reference: subject, template, resolve: flags.resolve }, context.call);
   // as a List the same objects can be applied from JSON
   context.result(flags.format, { apiVersion: 'v1', kind: 'List', items: objects }, [yaml.replace(/\n$/, '')]);
+}
+
+/** Of an index, what the labels choose in the registry. */
+async function chosenSubject(kit: Kit, reference: Reference, flags: Flags, call: CallOptions): Promise<Reference> {
+  if (flags.label !== undefined && !flags.resolve)
+    throw new KitError('USAGE', '--label is looked up in the registry: leave --no-resolve out');
+  const chosen = await chooseByLabel(kit, { type: 'reference', reference }, 'remote', flags, call);
+  return chosen === undefined ? reference : { ...reference, tags: [], digest: chosen.descriptor.digest };
 }
 
 const addNamespace = (command: Command, usual = "the client's"): Command =>
@@ -98,7 +110,7 @@ const addSigner = (command: Command): Command =>
     .option('--certificate-oidc-issuer <url>', 'who vouches for the identity');
 
 const addKserve = (command: Command): Command =>
-  addPull(addNamespace(command))
+  addPull(addLabelOption(addNamespace(command)))
     .option('--model-format <name>', "KServe's name for the format (default: what the artifact tells)")
     .option('--runtime <name>', 'serving runtime (default: one that supports the format)')
     .option('--canary-percent <percent>', 'how many requests in a hundred the new version gets', Number)
@@ -106,7 +118,7 @@ const addKserve = (command: Command): Command =>
     .option('--rollback', 'make what brings the version of --previous back');
 
 const addPod = (command: Command): Command =>
-  addPull(addNamespace(command))
+  addPull(addLabelOption(addNamespace(command)))
     .option('--image <image>', 'of the container that uses the model (default: one that lists the files and ends)')
     .option('--mount-path <path>', 'where that finds the model', '/mnt/models');
 
@@ -118,7 +130,8 @@ const KINDS: Readonly<Record<Kind, KindEntry>> = {
     toTemplate: (flags) => ({ kind: 'kserve', ...kserveOptions(flags, 'kit') }),
     examples: `  kit generate kserve ghcr.io/team/model:v1 --namespace models | kubectl apply -f -
   kit generate kserve ghcr.io/team/model:v2 --previous ghcr.io/team/model:v1 --canary-percent 10
-  kit generate kserve ghcr.io/team/model:v2 --previous ghcr.io/team/model:v1 --rollback`,
+  kit generate kserve ghcr.io/team/model:v2 --previous ghcr.io/team/model:v1 --rollback
+  kit generate kserve ghcr.io/team/llama:8b --label quantization=q4_0`,
   },
   'kserve-modelcar': {
     summary: 'InferenceService on a Modelcar image (oci://)',

@@ -123,7 +123,8 @@ function count(number: number, what: string): string {
 
 const MAX_FIELDS = 12;
 
-function describeChanges({ added, removed, kept, fields, annotationsMatch }: Changes): string[] {
+function describeChanges({ unit, added, removed, kept, fields, annotationsMatch }: Changes): string[] {
+  if (unit === undefined) return ['  an index before or now, and not both: nothing to compare'];
   const layers = [
     ...(added.length > 0 ? [`+${added.length} (${sizeOf(added)})`] : []),
     ...(removed.length > 0 ? [`-${removed.length} (${sizeOf(removed)})`] : []),
@@ -132,7 +133,7 @@ function describeChanges({ added, removed, kept, fields, annotationsMatch }: Cha
     .slice(0, MAX_FIELDS)
     .map(({ field, before, after }) => singleLine(`  ~ ${field}: ${before ?? '(none)'} -> ${after ?? '(none)'}`));
   return [
-    `  layers: ${layers.length === 0 ? 'the same' : `${layers.join(' ')}, ${kept} the same`}${annotationsMatch ? '' : '; other annotations'}`,
+    `  ${unit}: ${layers.length === 0 ? 'the same' : `${layers.join(' ')}, ${kept} the same`}${annotationsMatch ? '' : '; other annotations'}`,
     ...shown,
     ...(fields.length > MAX_FIELDS ? [`  ~ ${fields.length - MAX_FIELDS} more fields: --format json shows them`] : []),
   ];

@@ -8,15 +8,15 @@ import { importProvenance } from '../../operations/import-provenance.ts';
 import { findKitfile } from '../../operations/read-kitfile.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
+import { addDepthOption, type DepthFlag } from '../options/depth.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { oneOf } from '../options/global.ts';
 import { addNetworkOptions, collect, type KitFlags } from '../options/network.ts';
 
-interface ImportFlags extends FormatFlag, KitFlags {
+interface ImportFlags extends DepthFlag, FormatFlag, KitFlags {
   readonly ref?: string;
   readonly token?: string;
   readonly tool?: 'hf' | 'git';
-  readonly depth?: string;
   readonly tag?: string;
   readonly file?: string;
   readonly include?: readonly string[];
@@ -30,7 +30,7 @@ interface ImportFlags extends FormatFlag, KitFlags {
 export function register(command: Command, context: OpenContext): void {
   addNetworkOptions(
     addFormatOption(
-      command
+      addDepthOption(command)
         .argument('<source>', 'ORG/NAME or datasets/ORG/NAME on Hugging Face, a URL (hub, git, s3, file or archive), or a path')
         .option('--ref <revision>', 'branch, tag or commit (default: main)')
         .option('--token <token>', 'token for the source (default: $HF_TOKEN, or the one that `hf auth login` stored)')
@@ -39,7 +39,6 @@ export function register(command: Command, context: OpenContext): void {
         .option('--tool <tool>', 'hf or git, where the source could be either (default: by its form)', (value: string) =>
           oneOf('--tool', value, ['hf', 'git']),
         )
-        .option('--depth <commits>', 'how much history git fetches; 0 for all', '1')
         .option('--include <glob>', 'only files that match, by name or by path (repeatable)', collect)
         .option('--exclude <glob>', 'no files that match (repeatable)', collect)
         .option('--layer-format <format>', 'tar, or raw for one file a layer, by the digest that it has at the source', (value: string) =>
@@ -47,7 +46,10 @@ export function register(command: Command, context: OpenContext): void {
         )
         .option('--use-model-pack', 'pack a CNCF ModelPack instead of a ModelKit')
         .option('--push', 'straight to the registry that --tag names, nothing is stored here')
-        .option('--attestation-output <file>', 'write SLSA provenance of the import, unsigned, to this file'),
+        .option(
+          '--attestation-output <file>',
+          'write SLSA provenance of the import, unsigned, to this file; - prints it instead of what was done',
+        ),
     ),
   )
     .addHelpText('after', EXAMPLES)
@@ -78,7 +80,7 @@ async function run(source: string, flags: ImportFlags, context: CliContext): Pro
       revision: flags.ref,
       token: flags.token,
       tool: flags.tool,
-      depth: readDepth(flags.depth),
+      depth: flags.depth,
       kitfile,
       destination: flags.tag === undefined ? undefined : parseLocation(flags.tag),
       include: flags.include,
@@ -89,20 +91,19 @@ async function run(source: string, flags: ImportFlags, context: CliContext): Pro
     },
     context.call,
   );
-  if (flags.attestationOutput !== undefined) await writeProvenance(flags.attestationOutput, result, { source, revision: flags.ref });
-  context.result(flags.format, result, describe(result));
+  const lines = describe(result);
+  if (flags.attestationOutput === undefined) return context.result(flags.format, result, lines);
+  const statement = JSON.stringify(importProvenance(result, { source, revision: flags.ref }), null, 2);
+  // stdout is one thing or the other
+  if (flags.attestationOutput === '-') return context.result('text', undefined, [statement]);
+  await writeStatement(flags.attestationOutput, statement);
+  context.result(flags.format, result, lines);
 }
 
-async function writeProvenance(path: string, ...args: Parameters<typeof importProvenance>): Promise<void> {
-  await writeFile(path, `${JSON.stringify(importProvenance(...args), null, 2)}\n`).catch((error: unknown) => {
+async function writeStatement(path: string, statement: string): Promise<void> {
+  await writeFile(path, `${statement}\n`).catch((error: unknown) => {
     throw asPathError(error, path);
   });
-}
-
-/** @throws KitError USAGE */
-function readDepth(text: string | undefined): number | undefined {
-  if (text === undefined || /^\d{1,9}$/.test(text)) return text === undefined ? undefined : Number(text);
-  throw new KitError('USAGE', `invalid argument for --depth (${text})`, { hint: 'it is a number of commits; 0 for all' });
 }
 
 function describe({ source, revision, reference, layers, digest }: ImportResult): string[] {

@@ -2,11 +2,12 @@ import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
 import { init, type InitResult } from '../../operations/init.ts';
 import type { CliContext, OpenContext } from '../context.ts';
+import { addDepthOption, type DepthFlag } from '../options/depth.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { collect } from '../options/network.ts';
 import { ask } from '../prompt.ts';
 
-interface Flags extends FormatFlag {
+interface Flags extends DepthFlag, FormatFlag {
   readonly name?: string;
   readonly desc?: string;
   readonly author?: string;
@@ -24,7 +25,7 @@ const REMOTE_FLAGS = ['ref', 'token', 'include', 'exclude'] as const;
 
 export function register(command: Command, context: OpenContext): void {
   addFormatOption(
-    command
+    addDepthOption(command)
       .argument('<directory>', 'the directory to look at; with --remote what `kit import` takes')
       .option('--name <name>', 'name of the ModelKit')
       .option('--desc <text>', 'description of the ModelKit')
@@ -56,14 +57,14 @@ async function run(directory: string, flags: Flags, context: CliContext): Promis
   const name = await prompt(flags.name, 'Enter a name for the ModelKit: ');
   const description = await prompt(flags.desc, 'Enter a short description for the ModelKit: ');
   const author = await prompt(flags.author, 'Enter an author for the ModelKit: ');
-  const { output, force } = flags;
-  report(await init({ directory, name, description, author, output, force: force === true }), flags, context);
+  const { output, depth, force } = flags;
+  report(await init({ directory, name, description, author, depth, output, force: force === true }), flags, context);
 }
 
 async function runRemote(source: string, flags: Flags, context: CliContext): Promise<void> {
   const { initRemote } = await import('../../operations/init-remote.ts');
-  const { name, desc: description, author, ref: revision, token, output, include, exclude, force } = flags;
-  const details = { name, description, author, revision, token, output, include, exclude };
+  const { name, desc: description, author, ref: revision, token, depth, output, include, exclude, force } = flags;
+  const details = { name, description, author, revision, token, depth, output, include, exclude };
   report(await initRemote(context.kit({}), { source, ...details, force: force === true }, context.call), flags, context);
 }
 

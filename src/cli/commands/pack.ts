@@ -119,7 +119,8 @@ async function run(directory: string, flags: PackFlags, context: CliContext): Pr
 
 /** @throws KitError USAGE */
 function requirePlaceForProvenance(destination: Location | undefined): void {
-  if (destination === undefined) throw new KitError('USAGE', '--provenance needs --tag');
+  if (destination === undefined)
+    throw new KitError('USAGE', '--provenance needs --tag', { hint: 'name the artifact that it is for: `--tag REPOSITORY:TAG`' });
   if (destination.type !== 'archive') return;
   throw new KitError('USAGE', '--provenance: an archive cannot hold what is added later', {
     hint: 'pack into local storage or an image layout',

@@ -1,5 +1,6 @@
 import { nameWithDigest } from '../../operations/verify.ts';
 import type { AuditEvent, AuditEvidence, AuditReport, Trust } from '../../operations/audit-report.ts';
+import { isIndexType } from '../../oci/media-types.ts';
 import { singleLine } from './plain-text.ts';
 
 /** The report for people: who did what when, and what is missing. The export itself is JSON. */
@@ -7,7 +8,7 @@ export function auditLines(report: AuditReport): string[] {
   const { reference, digest, artifact, events, evidence, materials, missing, problems, verifiedBy, lookedIn, truncated } = report;
   return [
     singleLine(nameWithDigest(reference, digest)),
-    `  ${singleLine(artifact.description)}, ${artifact.layers.length} layers; ${mark(artifact)}`,
+    `  ${singleLine(artifact.description)}, ${partsOf(artifact)}; ${mark(artifact)}`,
     `  looked in: ${lookedIn}; signatures that count: ${singleLine(verifiedBy ?? 'nobody was named')}`,
     ...section('Events', events.map(eventLine)),
     ...section('Evidence', evidence.map(evidenceLine)),
@@ -46,4 +47,10 @@ function evidenceLine(evidence: AuditEvidence): string {
   const { kind, form, source, predicateType, artifactType } = evidence;
   const type = predicateType ?? artifactType;
   return `${kind} (${form}${type === undefined ? '' : `, ${type}`}) ${source}; ${mark(evidence)}`;
+}
+
+/** What an index lists are no layers. */
+function partsOf({ mediaType, layers }: AuditReport['artifact']): string {
+  const part = isIndexType(mediaType) ? 'artifact' : 'layer';
+  return `${layers.length} ${part}${layers.length === 1 ? '' : 's'}`;
 }

@@ -1,3 +1,4 @@
+import { KitError } from '../../errors.ts';
 import type { Document } from '../../catalog/document.ts';
 import { type FieldPath, parseField, valuesAt } from '../../catalog/field-path.ts';
 import { type JsonValue, stringifyExact } from '../../oci/json.ts';
@@ -10,6 +11,8 @@ import { formatBytes, formatTable } from './text.ts';
 const MAX_COLUMNS = 6;
 const MAX_CELL = 64;
 const MAX_REFERENCE = 512;
+const HINT =
+  "write table, json, or a template with fields of a model as in '{{.reference}} {{.model.name}}'; functions are index, len, join, range, if";
 
 /** A table. Without `columns`: what names a model, what the expression is about, and the size. */
 export function queryLines({ models, fields }: QueryResult, columns: readonly string[] | undefined): string[] {
@@ -47,10 +50,20 @@ export function templateFields(source: string): string[] {
 
 /** @throws KitError USAGE | QUERY_INVALID before anything is asked */
 export function queryTemplate(source: string): (document: Document) => string {
+  // a mistyped name of a format would be printed once for each model
+  if (!source.includes('{{')) throw new KitError('USAGE', `invalid value \`${source}\` for --format`, { hint: HINT });
   const fields = templateFields(source).map((name) => ({ name, path: parseField(name) }));
   // of a kind that any function takes: what a field holds is known later
-  const template = parseTemplate(source, Object.fromEntries(fields.map(({ name }) => [name, ['']])));
+  const template = parse(source, Object.fromEntries(fields.map(({ name }) => [name, ['']])));
   return (document) => template(Object.fromEntries(fields.map(({ name, path }) => [name, fieldValue(document, path)])));
+}
+
+function parse(source: string, sample: Fields): ReturnType<typeof parseTemplate> {
+  try {
+    return parseTemplate(source, sample);
+  } catch (error) {
+    throw error instanceof KitError ? new KitError(error.code, error.message, { hint: HINT }) : error;
+  }
 }
 
 function fieldValue(document: Document, { steps }: FieldPath): Fields[string] {

@@ -125,8 +125,8 @@ describe('what is refused', () => {
     const path = join(folder(), 'catalog.db');
     await (await openCatalogAt(path, 'create')).close();
     for (const [version, hint] of [
-      [2, 'newer kit'],
-      [0, 'kit catalog sync'],
+      [3, 'newer kit'],
+      [1, 'kit catalog sync'],
     ] as const) {
       const database = new DatabaseSync(path);
       database.exec(`UPDATE kit_catalog SET version = ${version}`);

@@ -101,9 +101,9 @@ async function putIndex(registry: TestRegistry): Promise<void> {
     const { mediaType, digest, size } = await putModel(registry, 'team/variants', {
       model: { name: 'v', path: 'w', parameters: { quantization } },
     });
-    members.push({ mediaType, digest, size, annotations: { quantization } });
+    members.push({ mediaType, digest, size, annotations: { quantization }, modelMetadata: { quantization, 'vram-gb': 6 } } as Descriptor);
   }
-  const index = { schemaVersion: 2, mediaType: MEDIA_TYPE.imageIndex, manifests: members };
+  const index = { schemaVersion: 2, mediaType: MEDIA_TYPE.imageIndex, artifactType: MEDIA_TYPE.modelIndex, manifests: members };
   registry.addManifest('team/variants', Buffer.from(JSON.stringify(index)), 'v1', MEDIA_TYPE.imageIndex);
 }
 

@@ -55,6 +55,18 @@ describe('generateKitfile, as kit init', () => {
     expect(modelOf([0, 0])).toStrictEqual({ path: 'm0.gguf', parts: [{ path: 'm1.gguf' }] });
   });
 
+  it('looks as deep as it is told', () => {
+    const entries = context(sized(['run.sh', 'mix/a.gguf', 'mix/train.csv', 'mix/deep/b.csv', 'mix/deep/c.py', 'mix/empty', 'docs/x.md']));
+    expect(generateKitfile(entries, { depth: 0 })).toStrictEqual(generateKitfile(entries));
+    expect(generateKitfile(entries).datasets).toBeUndefined();
+    expect(generateKitfile(entries, { depth: 1 })).toMatchObject({ code: [{ path: '.' }], datasets: [{ path: 'mix/train.csv' }] });
+    expect(generateKitfile(entries, { depth: 2 }).datasets).toStrictEqual([{ path: 'mix/deep/b.csv' }, { path: 'mix/train.csv' }]);
+    const each = generateKitfile(entries, { depth: -1 });
+    expect(each.code?.map(({ path }) => path)).toStrictEqual(['run.sh', 'mix/deep/c.py', 'mix/empty']);
+    expect(each.docs).toStrictEqual([{ path: 'docs/x.md' }]);
+    validateKitfile(each, 'Kitfile');
+  });
+
   it('makes one code layer of more than five unclear directories', () => {
     expect(codeOf(5)?.map(({ path }) => path)).toStrictEqual(['src', 'd0', 'd1', 'd2', 'd3', 'd4']);
     expect(codeOf(6)).toStrictEqual([{ path: '.' }]);

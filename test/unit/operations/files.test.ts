@@ -1,6 +1,7 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parseLocation } from '../../../src/oci/reference.ts';
+import { cat } from '../../../src/operations/cat.ts';
 import { files, type FilesResult } from '../../../src/operations/files.ts';
 import { pack } from '../../../src/operations/pack.ts';
 import { archive } from '../blobs/archive.ts';
@@ -52,6 +53,23 @@ test('files that are layers are listed from the manifest, with their digests', a
   expect(result.layers.map(({ checked, read }) => [checked, read])).toEqual(result.layers.map(() => ['manifest', 0]));
   // the config
   expect(blobTraffic(registry)).toEqual({ ranges: 0, bytes: 0, whole: 1 });
+});
+
+test('what stays elsewhere is no file of it, which is said', async () => {
+  const registry = await openRegistry();
+  const remote = { remotePath: 's3://bucket/far', remoteHash: 'abc' };
+  const kitfile = { manifestVersion: '1.0.0', docs: [{ path: 'README.md' }], datasets: [{ name: 'far', path: 'far', ...remote }] };
+  const source = await publish(registry, 'm:v1', { Kitfile: JSON.stringify(kitfile), 'README.md': '' }, { verifyRemote: false });
+  const space = workspace();
+  expect((await files(space.kit, { source }, space.call)).files).toHaveLength(1);
+  expect(space.events).toContainEqual(
+    expect.objectContaining({
+      code: 'REMOTE_CONTENT',
+      message: expect.stringContaining(`unpack ${registry.host}/m:v1 --include-remote`) as string,
+    }),
+  );
+  const found = cat(space.kit, { source, path: 'far' }, async () => await Promise.resolve());
+  await expect(found).rejects.toMatchObject({ code: 'PATH_NOT_FOUND', hint: expect.stringContaining('--include-remote') as string });
 });
 
 test('patterns leave layers unread that cannot match', async () => {

@@ -41,6 +41,17 @@ describe('of a repository', () => {
     expect(oldest?.changes).toBeUndefined();
   });
 
+  test('an index is compared with an index, by its manifests, and with nothing else', async () => {
+    const setting = await releaseSetting();
+    const { target, releases } = setting;
+    const [first, second] = [releases['1.0.0'].manifest, releases['1.1.0'].manifest];
+    await target.tag(await pushIndex(target, [first]), '2.0.0');
+    await target.tag(await pushIndex(target, [first, second]), '2.1.0');
+    const [newest, older] = (await show(setting)).entries;
+    expect(newest?.changes).toMatchObject({ unit: 'manifests', added: [{ digest: second.digest }], removed: [], kept: 1, fields: [] });
+    expect(older?.changes).toEqual({ unit: undefined, added: [], removed: [], kept: 0, fields: [], annotationsMatch: true });
+  });
+
   test('reads manifests and configs only, each once, however many tags there are', async () => {
     const setting = await releaseSetting();
     const { target, releases, registry } = setting;

@@ -4,10 +4,11 @@ import { bytesSource } from '../../../src/blobs/source.ts';
 import { emptyModelIndex } from '../../../src/formats/model-index.ts';
 import { describe as descriptorOf } from '../../../src/oci/descriptor.ts';
 import { MEDIA_TYPE } from '../../../src/oci/media-types.ts';
+import { stringifyLikeGo } from '../../../src/oci/json.ts';
 import { parseLocation, parseReference } from '../../../src/oci/reference.ts';
 import { copy } from '../../../src/operations/copy.ts';
 import { listLocal } from '../../../src/operations/list-local.ts';
-import { indexInfo, listIndexes } from '../../../src/operations/model-index.ts';
+import { indexInfo, inspectIndex, listIndexes } from '../../../src/operations/model-index.ts';
 import { addToIndex, createIndex, deleteIndex, removeFromIndex } from '../../../src/operations/model-index-edit.ts';
 import { pullIndex, pullVariant } from '../../../src/operations/model-index-pull.ts';
 import { pushIndex } from '../../../src/operations/model-index-push.ts';
@@ -202,6 +203,19 @@ describe('choosing', () => {
     await expect(choose('m:empty', { q: 'a' })).rejects.toMatchObject({ code: 'REFERENCE_NOT_FOUND' });
     await expect(choose('m:a', { q: 'a' })).rejects.toMatchObject({ code: 'UNSUPPORTED' });
     expect((await choose('m:all', { q: 'b', gpu: 'any' })).tag).toBe('b');
+  });
+
+  test('an artifact that is listed twice is one', async () => {
+    const box = workspace();
+    const { a } = await indexed(box, 'm', ['a', 'b']);
+    const repository = (await box.kit.store()).repository('m');
+    const listed = (await inspectIndex(box.kit, parseLocation('m:all'), 'local')) as { manifests: unknown[] };
+    const bytes = Buffer.from(stringifyLikeGo({ ...listed, manifests: [...listed.manifests, listed.manifests[0]] }));
+    const twice = descriptorOf(MEDIA_TYPE.imageIndex, bytes);
+    await repository.push(twice, bytesSource(bytes));
+    await repository.tag(twice, 'twice');
+    const chosen = await chooseVariant(box.kit, parseLocation('m:twice'), 'local', { q: 'a' });
+    expect(chosen.descriptor.digest).toBe(a);
   });
 
   test('what an index of the store lists and the store lacks is looked for in the registry', async () => {

@@ -55,6 +55,10 @@ describe('a crawl', () => {
       { tags: ['v1'], model: { parameters: { quantization: 'Q4' } }, index: { annotations: { quantization: 'Q4' } } },
     ]);
     expect(await find('index')).toHaveLength(2);
+    const labelled = await ask('index.labels.quantization == "Q8" && index.labels["vram-gb"] <= 6');
+    expect(labelled.models).toMatchObject([
+      { index: { labels: { quantization: 'Q8', 'vram-gb': 6 }, annotations: { quantization: 'Q8' } } },
+    ]);
   });
 
   test('what nobody has is said, with the name that was meant', async () => {
@@ -98,6 +102,7 @@ describe('a catalog', () => {
       ['true', {}],
       ['model.parameters.accuracy > 0.95', { sort: ['model.parameters.accuracy:desc'], limit: 1 }],
       ['model.license != "MIT" && !index', { sort: ['package.version'] }],
+      ['index.labels.quantization =~ "^Q"', { sort: ['index.labels.quantization:desc'] }],
       ['$.datasets[?@.name == "y"]', {}],
       ['tensors.parameters > 1 || signatures.present', {}],
       ['"latest" in tags', { references: [`${host}/team/*`] }],
@@ -144,6 +149,16 @@ describe('a catalog', () => {
     registry.clear();
     expect(await sync({ references: references.slice(0, 2), database: catalog })).toMatchObject({ read: 0 });
     expect(await find('true', { catalog })).toEqual(['team/a:latest', 'team/a:v1', 'team/o:v1']);
+  });
+
+  test('says what nobody has as a crawl does, of what a place knows too', async () => {
+    const { registry, work, find, sync, warnings } = await startFleet();
+    const catalog = work.path('catalog.db');
+    await sync({ references: [registry.host], database: catalog });
+    const before = warnings().length;
+    expect(await find('index.labels.quantization == "Q2"', { catalog })).toEqual([]);
+    expect(await find('index.labels.quantisation == "Q4"', { catalog })).toEqual([]);
+    expect(warnings().slice(before)).toEqual(['no model has the field `index.labels.quantisation`; there is `quantization`']);
   });
 
   test('two at once do the work of one', async () => {

@@ -3,6 +3,7 @@ import { treeHtml } from '../../../src/cli/render/tree-html.ts';
 import { treeLines } from '../../../src/cli/render/tree-text.ts';
 import { parseLocation, sign } from '../../../src/index.ts';
 import type { Descriptor } from '../../../src/oci/descriptor.ts';
+import { MEDIA_TYPE } from '../../../src/oci/media-types.ts';
 import { lineage, type LineageNode, type LineageResult } from '../../../src/operations/tree.ts';
 import { makeKey } from '../signing/operations-setup.ts';
 import { attachLegacy, pushBlob, pushManifest, simplePayload } from '../signing/sample-signatures.ts';
@@ -89,6 +90,16 @@ describe('everything around an artifact', () => {
       ['member', 'ModelKit', ['dataset', 'sbom']],
       ['member', 'shown above', []],
     ]);
+  });
+
+  test('members of an index of variants go by tag and labels', async () => {
+    const setting = await releaseSetting();
+    const { target, releases } = setting;
+    const [tagged, bare] = [releases['1.0.0'].manifest, releases['1.1.0'].manifest];
+    const annotations = { 'ml.kitops.modelkit.original-tag': 'q4' };
+    const members = [{ ...tagged, annotations, modelMetadata: { vram: 6, quantization: 'q4_0' } } as Descriptor, bare];
+    await target.tag(await pushIndex(target, members, MEDIA_TYPE.modelIndex), 'all');
+    expect((await show(setting, 'all')).root.children.map(({ name }) => name)).toEqual(['q4 (quantization=q4_0, vram=6)', undefined]);
   });
 
   test("signatures under cosign's older tag", async () => {

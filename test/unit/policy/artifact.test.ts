@@ -2,10 +2,12 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import {
+  addToIndex,
   attest,
   cat,
   checkPolicy,
   copy,
+  createIndex,
   load,
   pack,
   parseLocation,
@@ -13,6 +15,7 @@ import {
   policyInput,
   promote,
   pull,
+  pushIndex,
   save,
   sign,
   unpack,
@@ -75,7 +78,73 @@ async function key({ home }: SigningSetup, name: string) {
   };
 }
 
+/** An index of two, the second with a pickle. */
+async function publishIndex(setup: SigningSetup) {
+  await publish(setup, 'm:one', { 'w/1': '1' });
+  await publish(setup, 'm:other', { 'w/x.dat': PICKLE });
+  const index = `${setup.registry.host}/team/m:all`;
+  await createIndex(setup.kit, parseReference(index));
+  for (const tag of ['one', 'other']) {
+    const modelkit = parseReference(`${setup.registry.host}/team/m:${tag}`);
+    await addToIndex(setup.kit, { index: parseReference(index), modelkit, remote: true });
+  }
+  await pushIndex(setup.kit, { source: parseLocation(index) });
+  return parseLocation(index);
+}
+
+describe('an index of several', () => {
+  test('each of them is judged, so that nothing is carried past a policy in it', async () => {
+    const setup = await setUpSigning();
+    const location = await publishIndex(setup);
+    const file = await policy(setup, `${NO_PICKLE}\nconditions: [{ name: free, path: '$.files[?@.pickle == true]', exists: false }]`);
+    const { passed, policies } = await checkPolicy(setup.kit, { location, policies: [file], lookup: 'remote' });
+    expect(passed).toBe(false);
+    const wrong = policies.flatMap(({ rules }) => rules.filter((rule) => !rule.passed));
+    const other = (await checkPolicy(setup.kit, { location: parseLocation(`${setup.registry.host}/team/m:other`), policies: [file] }))
+      .digest;
+    expect(wrong.map(({ rule, digest }) => [rule, digest])).toEqual([
+      ['files.denyContent', other],
+      ['conditions.free', other],
+    ]);
+    await configure(setup, '[[policy]]\nfile = "p.yaml"\n');
+    await expect(
+      copy(setup.kit, { source: location, destination: parseLocation(`${setup.registry.host}/prod/m:all`) }),
+    ).rejects.toMatchObject({
+      code: 'POLICY_VIOLATED',
+    });
+    await expect(pull(setup.kit, location)).rejects.toMatchObject({ code: 'POLICY_VIOLATED' });
+  });
+
+  test('its own signature covers them', async () => {
+    const setup = await setUpSigning();
+    const location = await publishIndex(setup);
+    const signer = await key(setup, 'a');
+    const file = await policy(setup, 'signatures: [{ signers: [{ key: a.pub }] }]\nkitfile: [{ path: package.license, in: [MIT] }]');
+    const judge = async () => (await checkPolicy(setup.kit, { location, policies: [file], lookup: 'remote' })).passed;
+    expect(await judge()).toBe(false);
+    await sign(setup.kit, { location, signer });
+    expect(await judge()).toBe(true);
+  });
+});
+
 describe('files', () => {
+  test('those that stay elsewhere', async () => {
+    const setup = await setUpSigning();
+    const directory = join(setup.home, 'remote');
+    await mkdir(directory);
+    const text = [
+      'manifestVersion: 1.0.0',
+      'package: {name: m}',
+      'datasets:',
+      '  - {name: d, path: d/x.pkl, remotePath: s3://bucket/x, remoteHash: 9b2cf535f27731c974343645a3985328}',
+      '  - {name: other, path: e, remotePath: "ghcr.io/team/data:v1", remoteHash: "sha256:0"}',
+    ];
+    await writeFile(join(directory, 'Kitfile'), `${text.join('\n')}\n`);
+    const destination = parseLocation(`${setup.registry.host}/team/remote:v1`);
+    await pack(setup.kit, { directory, destination, push: true, verifyRemote: false });
+    expect(await brokenRules(setup, destination, await policy(setup, NO_PICKLE))).toEqual(['files.deny', 'files.denyContent']);
+  });
+
   test.each([
     ['nothing of the kind', {}, false, []],
     ['a name in a tar layer', { 'w/x.PKL': 'text' }, false, ['files.deny']],

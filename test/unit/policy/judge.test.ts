@@ -105,6 +105,26 @@ describe('bills of materials', () => {
   });
 });
 
+describe('files that stay elsewhere', () => {
+  const rules = "files: { deny: ['*.pkl'], denyContent: [pickle] }";
+
+  test('their names are judged, and their content is not known', () => {
+    const found = broken(rules, { files: [{ path: 'd/x.pkl', size: 1, remote: 's3://b/x.pkl' }] });
+    expect(found['files.deny']).toContain('d/x.pkl');
+    expect(found['files.denyContent']).toBe('what stays elsewhere is not looked at: d/x.pkl (s3://b/x.pkl)');
+  });
+
+  test('a place of which nothing was recorded may hold anything', () => {
+    const found = broken("files: { deny: ['*.pkl'] }", { files: [{ path: 'd', remote: 's3://b/d/' }] });
+    expect(found['files.deny']).toBe('nothing in it says which files are at s3://b/d/');
+  });
+
+  test('names that are allowed', () => {
+    const document = { files: [{ path: 'd/x.parquet', size: 1, remote: 's3://b/x.parquet' }] };
+    expect(broken("files: { deny: ['*.pkl'] }", document)).toEqual({});
+  });
+});
+
 test('what could not be found out is said', () => {
   const found = broken('signatures: [{ signers: [{ key: a.pub }] }]', { unknown: ['ghcr.io cannot be reached'] });
   expect(found['signatures[0]']).toContain('not known: ghcr.io cannot be reached');
@@ -116,6 +136,18 @@ describe('a policy that cannot be used', () => {
     ['sbom: {}\nsbm: {}', 'p.yaml:4:1: unknown field `sbm`'],
     ['mode: maybe\nsbom: {}', 'p.yaml:3:7: `mode` must be enforce or warn, found the text `maybe`'],
     ['formats: []', 'p.yaml:3:10: `formats` must be a list with an entry at least'],
+    ['references: {}', '`references` must be a map with one of allow, deny, requireDigest'],
+    ['references: { requireDigest: false }', 'a map with one of allow, deny, requireDigest'],
+    ['signatures: []', '`signatures` must be a list with a rule at least'],
+    ['attestations: []', '`attestations` must be a list with a rule at least'],
+    ['rego: []', '`rego` must be a list with a file at least'],
+    ['files: {}', '`files` must be a map with one of allow, deny, denyContent'],
+    ['files: { listing: ranges }', '`files` must be a map with one of allow, deny, denyContent'],
+    ['files: { denyContent: [] }', '`files.denyContent` must be a list with an entry at least'],
+    ['sbom: { formats: [] }', '`sbom.formats` must be a list with an entry at least'],
+    ['sbom: { count: 2 }', '`sbom` must be one with signers'],
+    ['signatures: [{ count: 2, signers: [{ key: a }] }]', 'a rule whose count is no larger than its list of signers'],
+    ['sbom: { count: 2, signers: [{ key: a }] }', 'a rule whose count is no larger than its list of signers'],
     ['signatures: [{ signers: [] }]', 'a list with a signer at least'],
     ['signatures: [{ signers: [{ identity: a }] }]', 'an identity with one of issuer, issuerRegexp'],
     ['signatures: [{ signers: [{ key: a, issuer: b }] }]', 'and a key without'],
@@ -135,6 +167,10 @@ describe('a policy that cannot be used', () => {
     expect(() => parse(text)).toThrowError(
       expect.objectContaining({ code: 'POLICY_INVALID', message: expect.stringContaining(message) as string }),
     );
+  });
+
+  test('where to look', () => {
+    expect(() => parse('files: {}')).toThrowError(expect.objectContaining({ hint: 'docs/policy.md says what may stand there' }));
   });
 
   test('the name that was meant', () => {

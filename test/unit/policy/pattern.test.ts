@@ -41,6 +41,11 @@ describe('repositories', () => {
     ['**', 'm', true],
     ['**', '', true],
     ['*', 'ghcr.io/m', false],
+    ['GHCR.io/Team/**', 'ghcr.io/team/m', true],
+    ['ghcr.io:443/team/*', 'ghcr.io/team/m', true],
+    ['index.docker.io/team/*', 'docker.io/team/m', true],
+    ['docker.io/m', 'docker.io/library/m', true],
+    ['{GHCR.io,quay.io}/team/*', 'ghcr.io/team/m', true],
   ])('%s and %s: %s', (pattern, name, expected) => {
     expect(matchesRepository(pattern, name)).toBe(expected);
   });

@@ -160,6 +160,9 @@ describe.skipIf(!hasOpa())('opa', () => {
     expect(await verdicts(file, { spec: { a: { storageUri: 'oci://ghcr.io/example-team/m' } } })).toEqual([
       { 'rego.kserve-storage.deny': 'held' },
     ]);
+    expect(await verdicts(file, { spec: { a: { storageUri: 'oci://ghcr.io/example-team/m', storage: { key: 'x' } } } })).toEqual([
+      { 'rego.kserve-storage.deny': 'a model is named by a key of a storage secret, not by storageUri' },
+    ]);
   });
 
   test('an allow that is not defined does not hold', async () => {

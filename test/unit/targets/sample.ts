@@ -39,8 +39,8 @@ export async function pushSample(
 }
 
 /** Pushes an index over manifests, without a tag. */
-export async function pushIndex(target: Target, manifests: readonly Descriptor[]): Promise<Descriptor> {
-  const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: MEDIA_TYPE.imageIndex, manifests }));
+export async function pushIndex(target: Target, manifests: readonly Descriptor[], artifactType?: string): Promise<Descriptor> {
+  const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: MEDIA_TYPE.imageIndex, artifactType, manifests }));
   const index = describe(MEDIA_TYPE.imageIndex, bytes);
   await target.push(index, bytesSource(bytes));
   return index;
