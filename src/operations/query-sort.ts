@@ -1,6 +1,7 @@
 import type { Document } from '../catalog/document.ts';
 import { isNumeric } from '../catalog/evaluate.ts';
 import { type FieldPath, parseField, valuesAt } from '../catalog/field-path.ts';
+import { KitError } from '../errors.ts';
 import type { JsonValue } from '../oci/json.ts';
 
 export interface SortKey {
@@ -8,9 +9,10 @@ export interface SortKey {
   readonly descending: boolean;
 }
 
-/** `FIELD`, `FIELD:asc` or `FIELD:desc`. @throws KitError QUERY_INVALID */
+/** `FIELD`, `FIELD:asc` or `FIELD:desc`. @throws KitError QUERY_INVALID | USAGE */
 export function parseSort(text: string): SortKey {
   const [, field = text, direction] = /^(.*?)(?::(asc|desc))?$/s.exec(text) ?? [];
+  if (/:\w*$/.test(field)) throw new KitError('USAGE', `invalid order \`${text}\``, { hint: 'write FIELD, FIELD:asc or FIELD:desc' });
   return { field: parseField(field), descending: direction === 'desc' };
 }
 

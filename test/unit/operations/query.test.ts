@@ -269,3 +269,7 @@ test('local storage is the default', async () => {
   expect((await ask('true', { references: [] })).looked).toEqual({ models: 1, others: 0, unreadable: 0 });
   expect(registry.requests).toEqual([]);
 });
+
+test.each(['size:up', 'size:', 'size:desc:desc'])('no order: %s', (text) => {
+  expect(() => parseSort(text)).toThrow(expect.objectContaining({ code: 'USAGE', hint: expect.stringContaining('FIELD:desc') as string }));
+});
