@@ -135,7 +135,6 @@ suite('leftovers and caches', () => {
     const { config } = await box.add('tiny:v1');
     const cache = join(box.home, 'cache');
     await mkdir(join(cache, 'imports'), { recursive: true });
-    const record = (digest: string): string => JSON.stringify({ digest, size: 1 });
     await writeFile(join(cache, 'imports', 'a'.repeat(64)), record(config.digest));
     await writeFile(join(cache, 'imports', 'b'.repeat(64)), record(`sha256:${'0'.repeat(64)}`));
     await writeFile(join(cache, 'imports', 'c'.repeat(64)), 'cut of');
@@ -179,6 +178,8 @@ suite('while others are at work', () => {
     expect((await pruneStore(box.kit)).untagged).toHaveLength(1);
   });
 });
+
+const record = (digest: string): string => JSON.stringify({ digest, size: 1 });
 
 test('info of a store that is not there makes none', async () => {
   const box = await storeHome();
