@@ -9,9 +9,18 @@ import type { NetworkOptions } from '../registry/options.ts';
 import { readRegistriesConf } from '../registry/registries-conf.ts';
 import type { RegistrySettings } from '../registry/settings.ts';
 import { parseToml, readToml } from '../registry/toml-file.ts';
-import type { ConfiguredPolicy } from './policy-configured.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
+
+/** A policy of the configuration. */
+export interface ConfiguredPolicy {
+  readonly file: string;
+  /** Of repositories: see `matchesRepository`. */
+  readonly repositories: readonly string[];
+  readonly mode: 'enforce' | 'warn' | undefined;
+  /** The configuration that names it. */
+  readonly from: string;
+}
 
 const BYTES: Readonly<Record<string, number>> = {
   '': 1,

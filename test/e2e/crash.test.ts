@@ -3,8 +3,8 @@ import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createKit } from '../../src/operations/kit.ts';
-import { checkStore } from '../../src/operations/store-check.ts';
-import { pruneStore } from '../../src/operations/store-prune.ts';
+import { checkStore } from '../../src/operations/store/check.ts';
+import { pruneStore } from '../../src/operations/store/prune.ts';
 import { type Sandbox, sandbox } from '../support/kit.ts';
 import { startRegistry, type TestRegistry } from '../support/registry.ts';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openContext, walkLayer } from '../../src/blobs/walk.ts';
-import { SourceIgnore } from '../../src/operations/gitops-ignore.ts';
+import { SourceIgnore } from '../../src/operations/gitops/ignore.ts';
 
 const hasGit = spawnSync('git', ['--version']).status === 0;
 

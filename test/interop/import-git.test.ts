@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { parseLocation } from '../../src/oci/reference.ts';
-import { importModel, type ImportArguments, type ImportResult } from '../../src/operations/import.ts';
-import { pack } from '../../src/operations/pack.ts';
-import { unpack } from '../../src/operations/unpack.ts';
+import { importModel, type ImportArguments, type ImportResult } from '../../src/operations/import/import.ts';
+import { pack } from '../../src/operations/pack/pack.ts';
+import { unpack } from '../../src/operations/unpack/unpack.ts';
 import { commitFiles, git, type GitServer, hasGit, lfsPointer, serveGit } from '../support/git-server.ts';
 import { sha256 } from '../support/hub-server.ts';
 import { type Workspace, workspace } from '../unit/operations/sandbox.ts';

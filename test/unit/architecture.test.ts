@@ -93,6 +93,26 @@ describe('imports go down only', () => {
     expect(wrong.map(({ file, to }) => `${file} imports ${to}`)).toEqual([]);
   });
 
+  test('the folders of operations know each other in no circle', () => {
+    const edges = new Map<string, Set<string>>();
+    for (const { file, to } of imports) {
+      const [from, target] = [file, to].map((path) => path.split('/').slice(0, 2).join('/'));
+      if (!file.startsWith('operations/') || !to.startsWith('operations/') || from === target) continue;
+      edges.set(from ?? '', (edges.get(from ?? '') ?? new Set()).add(target ?? ''));
+    }
+    const circles: string[] = [];
+    const settled = new Set<string>();
+    const visit = (folder: string, path: readonly string[]): void => {
+      if (path.includes(folder)) circles.push([...path, folder].join(' -> '));
+      if (path.includes(folder) || settled.has(folder)) return;
+      for (const next of edges.get(folder) ?? []) visit(next, [...path, folder]);
+      settled.add(folder);
+    };
+    for (const folder of edges.keys()) visit(folder, []);
+    expect(edges.size).toBeGreaterThan(15);
+    expect(circles).toEqual([]);
+  });
+
   test('packages stay behind their fences', () => {
     const wrong = imports.filter(({ from, to }) => fenceOf(to) !== undefined && fenceOf(to) !== from);
     expect(wrong.map(({ file, to }) => `${file} imports ${to}`)).toEqual([]);

@@ -6,8 +6,8 @@ import { describe, expect, test } from 'vitest';
 import { isKitError } from '../../src/errors.ts';
 import { digestOf } from '../../src/oci/digest.ts';
 import { parseReference } from '../../src/oci/reference.ts';
-import { generate, type GenerateTemplate } from '../../src/operations/generate.ts';
-import { deriveName } from '../../src/operations/generate-names.ts';
+import { generate, type GenerateTemplate } from '../../src/operations/generate/generate.ts';
+import { deriveName } from '../../src/operations/generate/names.ts';
 import { createKit } from '../../src/operations/kit.ts';
 import { SCHEMAS, strict } from './generate-schemas.ts';
 

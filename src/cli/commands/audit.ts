@@ -3,8 +3,8 @@ import { writeFile } from 'node:fs/promises';
 import { asPathError } from '../../blobs/path-error.ts';
 import { stringifyExact } from '../../oci/json.ts';
 import { parseLocation } from '../../oci/reference.ts';
-import { audit } from '../../operations/audit.ts';
-import type { AuditReport } from '../../operations/audit-report.ts';
+import { audit } from '../../operations/audit/audit.ts';
+import type { AuditReport } from '../../operations/audit/report.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import {

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
-import { cacheInfo, clearCache } from '../../operations/cache.ts';
+import { cacheInfo, clearCache } from '../../operations/store/cache.ts';
 import type { OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { addGlobalOptions } from '../options/global.ts';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { EXIT, isKitError, KitError } from '../../errors.ts';
-import { cat } from '../../operations/cat.ts';
+import { cat } from '../../operations/inspect/cat.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addLabelOption, locateByLabel, type LabelFlag } from '../options/label.ts';
 import { addNetworkOptions, type KitFlags } from '../options/network.ts';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
-import { catalogSync, type CatalogSyncResult } from '../../operations/catalog-sync.ts';
+import { catalogSync, type CatalogSyncResult } from '../../operations/query/catalog-sync.ts';
 import type { OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { addGlobalOptions } from '../options/global.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { copy, type Copied } from '../../operations/copy.ts';
+import { copy, type Copied } from '../../operations/transfer/copy.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';

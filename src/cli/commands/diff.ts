@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { diff, type DiffResult, type DiffSide } from '../../operations/diff.ts';
-import type { FilesDiff } from '../../operations/diff-files.ts';
-import type { LayerFile } from '../../operations/layer-files.ts';
+import { diff, type DiffResult, type DiffSide } from '../../operations/diff/diff.ts';
+import type { FilesDiff } from '../../operations/diff/files.ts';
+import type { LayerFile } from '../../operations/artifact/layer-files.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { formatLocation, type Location, parseLocation } from '../../oci/reference.ts';
 import { EXIT } from '../../errors.ts';
@@ -51,7 +51,7 @@ async function run(a: string, b: string, flags: Flags, context: CliContext): Pro
 
 async function runTensors(a: DiffSide, b: DiffSide, flags: Flags, context: CliContext): Promise<void> {
   const [{ diffTensors }, { tensorsDiffLines }] = await Promise.all([
-    import('../../operations/tensors-diff.ts'),
+    import('../../operations/diff/tensors.ts'),
     import('../render/tensors-text.ts'),
   ]);
   const result = await diffTensors(context.kit(flags), a, b, context.call);

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { type Attachment, ATTACHMENTS, download } from '../../operations/download.ts';
+import { type Attachment, ATTACHMENTS, download } from '../../operations/sign/download.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';

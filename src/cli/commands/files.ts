@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { files, type FilesResult } from '../../operations/files.ts';
-import type { LayerFile } from '../../operations/layer-files.ts';
+import { files, type FilesResult } from '../../operations/inspect/files.ts';
+import type { LayerFile } from '../../operations/artifact/layer-files.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { addLabelOption, locateByLabel, type LabelFlag } from '../options/label.ts';

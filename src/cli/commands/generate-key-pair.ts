@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
-import { generateKeyPair } from '../../operations/generate-key-pair.ts';
+import { generateKeyPair } from '../../operations/sign/generate-key-pair.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { askPassword, keyPassword } from '../options/signing.ts';

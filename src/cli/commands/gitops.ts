@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
 import { parseByteSize } from '../../oci/byte-size.ts';
 import { parseLocation } from '../../oci/reference.ts';
-import { gitopsPull, gitopsPush } from '../../operations/gitops.ts';
+import { gitopsPull, gitopsPush } from '../../operations/gitops/gitops.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { addGlobalOptions } from '../options/global.ts';

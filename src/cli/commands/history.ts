@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
 import { parseLocation } from '../../oci/reference.ts';
-import { history, type HistoryEntry, type HistoryResult } from '../../operations/history.ts';
-import type { Attachments } from '../../operations/history-examine.ts';
-import type { Changes } from '../../operations/history-changes.ts';
-import type { TagMove } from '../../operations/history-move.ts';
+import { history, type HistoryEntry, type HistoryResult } from '../../operations/history/history.ts';
+import type { Attachments } from '../../operations/history/examine.ts';
+import type { Changes } from '../../operations/history/changes.ts';
+import type { TagMove } from '../../operations/history/move.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { oneOf } from '../options/global.ts';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { info } from '../../operations/inspect.ts';
-import { selectField } from '../../operations/select-field.ts';
+import { info } from '../../operations/inspect/inspect.ts';
+import { selectField } from '../../operations/query/select-field.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { addLabelOption, locateByLabel, type LabelFlag } from '../options/label.ts';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
-import { init, type InitResult } from '../../operations/init.ts';
+import { init, type InitResult } from '../../operations/pack/init.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addDepthOption, type DepthFlag } from '../options/depth.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
@@ -62,7 +62,7 @@ async function run(directory: string, flags: Flags, context: CliContext): Promis
 }
 
 async function runRemote(source: string, flags: Flags, context: CliContext): Promise<void> {
-  const { initRemote } = await import('../../operations/init-remote.ts');
+  const { initRemote } = await import('../../operations/import/init-remote.ts');
   const { name, desc: description, author, ref: revision, token, depth, output, include, exclude, force } = flags;
   const details = { name, description, author, revision, token, depth, output, include, exclude };
   report(await initRemote(context.kit({}), { source, ...details, force: force === true }, context.call), flags, context);

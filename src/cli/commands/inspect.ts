@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import { inspect } from '../../operations/inspect.ts';
+import { inspect } from '../../operations/inspect/inspect.ts';
 import { stringifyLikeGo } from '../../oci/json.ts';
 import type { Location } from '../../oci/reference.ts';
 import type { Kit } from '../../operations/kit.ts';
-import type { Lookup } from '../../operations/open-location.ts';
+import type { Lookup } from '../../operations/artifact/open-location.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { addLabelOption, locateByLabel, type LabelFlag } from '../options/label.ts';
@@ -46,7 +46,7 @@ async function run(reference: string, flags: Flags, context: CliContext): Promis
 
 async function runTensors(kit: Kit, location: Location, lookup: Lookup, flags: Flags, context: CliContext): Promise<void> {
   const [{ inspectTensors }, { tensorsJson, tensorsLines }] = await Promise.all([
-    import('../../operations/tensors.ts'),
+    import('../../operations/tensors/tensors.ts'),
     import('../render/tensors-text.ts'),
   ]);
   const result = await inspectTensors(kit, location, lookup, context.call);

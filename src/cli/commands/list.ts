@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
-import type { Filter } from '../../operations/filter.ts';
-import type { ListEntry } from '../../operations/list-entry.ts';
+import type { Filter } from '../../operations/artifact/filter.ts';
+import type { ListEntry } from '../../operations/list/entry.ts';
 import type { Kit } from '../../operations/kit.ts';
 import type { CallOptions } from '../../events.ts';
 import { stringifyLikeGo } from '../../oci/json.ts';
@@ -42,14 +42,14 @@ async function run(repository: string | undefined, flags: Flags, context: CliCon
 
 async function listed(kit: Kit, repository: string | undefined, filters: readonly Filter[], call: CallOptions): Promise<ListEntry[]> {
   // each loads only what it needs: the store is listed at a glance
-  if (repository === undefined) return await (await import('../../operations/list-local.ts')).listLocal(kit, call, filters);
-  return await (await import('../../operations/list-location.ts')).listLocation(kit, parseLocation(repository), call, filters);
+  if (repository === undefined) return await (await import('../../operations/list/local.ts')).listLocal(kit, call, filters);
+  return await (await import('../../operations/list/location.ts')).listLocation(kit, parseLocation(repository), call, filters);
 }
 
 /** @throws KitError FILTER_INVALID | USAGE */
 async function readFilters({ filter: texts }: Flags): Promise<Filter[]> {
   if (texts === undefined) return [];
-  const { parseFilter } = await import('../../operations/filter.ts');
+  const { parseFilter } = await import('../../operations/artifact/filter.ts');
   const filters = texts.map(parseFilter);
   const files = filters.find(({ types }) => types.includes('path'));
   if (files !== undefined) {

@@ -1,7 +1,7 @@
 import { addAbortSignal } from 'node:stream';
 import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
-import { load, type Loaded } from '../../operations/load.ts';
+import { load, type Loaded } from '../../operations/transfer/load.ts';
 import { parseReference } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { type Migrated, migrate, requireMigrated } from '../../operations/migrate.ts';
+import { type Migrated, migrate, requireMigrated } from '../../operations/store/migrate.ts';
 import type { OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { formatBytes } from '../render/text.ts';

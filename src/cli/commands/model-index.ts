@@ -3,7 +3,7 @@ import { KitError } from '../../errors.ts';
 import { labelPairs } from '../../formats/model-index.ts';
 import { stringifyLikeGo } from '../../oci/json.ts';
 import { parseLocation, parseReference } from '../../oci/reference.ts';
-import { type IndexInfo, indexInfo, inspectIndex, listIndexes } from '../../operations/model-index.ts';
+import { type IndexInfo, indexInfo, inspectIndex, listIndexes } from '../../operations/model-index/model-index.ts';
 import {
   addToIndex,
   createIndex,
@@ -11,10 +11,10 @@ import {
   deleteIndex,
   deleteIndexes,
   removeFromIndex,
-} from '../../operations/model-index-edit.ts';
-import { pullIndex } from '../../operations/model-index-pull.ts';
-import { pushIndex } from '../../operations/model-index-push.ts';
-import { parseAnnotationEdits, parseLabelEdits } from '../../operations/variant-labels.ts';
+} from '../../operations/model-index/edit.ts';
+import { pullIndex } from '../../operations/model-index/pull.ts';
+import { pushIndex } from '../../operations/model-index/push.ts';
+import { parseAnnotationEdits, parseLabelEdits } from '../../operations/model-index/variant-labels.ts';
 import type { OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { addGlobalOptions, oneOf } from '../options/global.ts';

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import type { Admit } from '../../operations/admission.ts';
+import type { Admit } from '../../operations/artifact/admission.ts';
 import type { Kit } from '../../operations/kit.ts';
-import { pull } from '../../operations/pull.ts';
-import type { Transferred } from '../../operations/push.ts';
-import type { ChosenVariant } from '../../operations/variant.ts';
+import { pull } from '../../operations/transfer/pull.ts';
+import type { Transferred } from '../../operations/transfer/push.ts';
+import type { ChosenVariant } from '../../operations/model-index/variant.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
@@ -41,6 +41,6 @@ async function run(reference: string, flags: Flags, context: CliContext): Promis
 }
 
 async function pullChosen(kit: Kit, chosen: ChosenVariant, admit: Admit | undefined, { call }: CliContext): Promise<Transferred[]> {
-  const { pullVariant } = await import('../../operations/model-index-pull.ts');
+  const { pullVariant } = await import('../../operations/model-index/pull.ts');
   return await pullVariant(kit, chosen, { ...call, admit: await admitByLabel(admit, chosen) });
 }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { push } from '../../operations/push.ts';
+import { push } from '../../operations/transfer/push.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
 import { stringifyExact } from '../../oci/json.ts';
-import { query, type QueryResult } from '../../operations/query.ts';
-import { defaultCatalog } from '../../operations/catalog-sync.ts';
+import { query, type QueryResult } from '../../operations/query/query.ts';
+import { defaultCatalog } from '../../operations/query/catalog-sync.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addNetworkOptions, collect, type KitFlags } from '../options/network.ts';
 import { queryLines, queryTemplate, templateFields } from '../render/query-text.ts';

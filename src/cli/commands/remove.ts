@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
-import { remove, removeAll, removeRemote, type RemoveResult } from '../../operations/remove.ts';
+import { remove, removeAll, removeRemote, type RemoveResult } from '../../operations/store/remove.ts';
 import { parseReference } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';

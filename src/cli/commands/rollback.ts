@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
 import { parseLocation } from '../../oci/reference.ts';
-import { rollback } from '../../operations/rollback.ts';
+import { rollback } from '../../operations/promote/rollback.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { openVerifyFirst } from '../options/verify-first.ts';
 import { singleLine } from '../render/plain-text.ts';

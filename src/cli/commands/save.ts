@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { Bytes } from '../../blobs/source.ts';
 import { releaseChunk } from '../../chunk.ts';
 import { KitError } from '../../errors.ts';
-import { save, type Saved } from '../../operations/save.ts';
+import { save, type Saved } from '../../operations/transfer/save.ts';
 import { parseReference } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';

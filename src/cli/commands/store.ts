@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
 import { parseLocation } from '../../oci/reference.ts';
-import { checkStore, requireSound } from '../../operations/store-check.ts';
-import { storeInfo } from '../../operations/store-info.ts';
-import { pruneStore } from '../../operations/store-prune.ts';
+import { checkStore, requireSound } from '../../operations/store/check.ts';
+import { storeInfo } from '../../operations/store/info.ts';
+import { pruneStore } from '../../operations/store/prune.ts';
 import type { OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { addGlobalOptions } from '../options/global.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { tag } from '../../operations/tag.ts';
+import { tag } from '../../operations/store/tag.ts';
 import { parseReference } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';

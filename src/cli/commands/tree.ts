@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { parseLocation } from '../../oci/reference.ts';
-import { lineage } from '../../operations/tree.ts';
+import { lineage } from '../../operations/tree/tree.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { oneOf } from '../options/global.ts';
 import { addNetworkOptions, type KitFlags } from '../options/network.ts';

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
-import { type Filter, type FilterType, parseFilter } from '../../operations/filter.ts';
+import { type Filter, type FilterType, parseFilter } from '../../operations/artifact/filter.ts';
 import type { Kit } from '../../operations/kit.ts';
-import { unpack, type UnpackResult } from '../../operations/unpack.ts';
+import { unpack, type UnpackResult } from '../../operations/unpack/unpack.ts';
 import type { Digest } from '../../oci/digest.ts';
 import { parseByteSize } from '../../oci/byte-size.ts';
 import { formatLocation, type Location, parseLocation } from '../../oci/reference.ts';

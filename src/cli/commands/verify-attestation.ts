@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
-import { findAttestations, requireAttested, type VerifyAttestationResult } from '../../operations/verify-attestation.ts';
-import { describeSignatory, describeSignature, nameWithDigest } from '../../operations/verify.ts';
+import { findAttestations, requireAttested, type VerifyAttestationResult } from '../../operations/sign/verify-attestation.ts';
+import { describeSignatory, describeSignature, nameWithDigest } from '../../operations/sign/verify.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';

@@ -8,7 +8,7 @@ import {
   nameWithDigest,
   requireVerified,
   type VerifyResult,
-} from '../../operations/verify.ts';
+} from '../../operations/sign/verify.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
@@ -110,7 +110,7 @@ async function verifyByPolicies(reference: string, flags: Flags, context: CliCon
   if (stray !== undefined)
     throw new KitError('USAGE', `${stray} does not go with --policy`, { hint: 'the policy says who must have signed: docs/policy.md' });
   const [{ checkPolicy, requirePolicies, tellWarnings }, { reportLines }] = await Promise.all([
-    import('../../operations/policy.ts'),
+    import('../../operations/policy/policy.ts'),
     import('../render/policy-text.ts'),
   ]);
   const lookup = remote === true ? 'remote' : 'local-first';

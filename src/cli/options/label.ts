@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import type { CallOptions } from '../../events.ts';
 import { type Location, parseLocation } from '../../oci/reference.ts';
-import type { Admit } from '../../operations/admission.ts';
+import type { Admit } from '../../operations/artifact/admission.ts';
 import type { Kit } from '../../operations/kit.ts';
-import type { Lookup } from '../../operations/open-location.ts';
-import type { ChosenVariant } from '../../operations/variant.ts';
+import type { Lookup } from '../../operations/artifact/open-location.ts';
+import type { ChosenVariant } from '../../operations/model-index/variant.ts';
 import { collect } from './network.ts';
 
 export interface LabelFlag {
@@ -26,8 +26,8 @@ export async function chooseByLabel(
 ): Promise<ChosenVariant | undefined> {
   if (label === undefined) return undefined;
   const [{ chooseVariant }, { parseSelector }] = await Promise.all([
-    import('../../operations/variant.ts'),
-    import('../../operations/variant-labels.ts'),
+    import('../../operations/model-index/variant.ts'),
+    import('../../operations/model-index/variant-labels.ts'),
   ]);
   return await chooseVariant(kit, location, lookup, parseSelector(label), call);
 }
@@ -41,6 +41,6 @@ export async function locateByLabel(kit: Kit, text: string, lookup: Lookup, flag
 /** Of an index, a signature over the index counts as well as one over what was chosen. */
 export async function admitByLabel(admit: Admit | undefined, chosen: ChosenVariant | undefined): Promise<Admit | undefined> {
   if (admit === undefined || chosen === undefined) return admit;
-  const { admitChosen } = await import('../../operations/variant.ts');
+  const { admitChosen } = await import('../../operations/model-index/variant.ts');
   return admitChosen(admit, chosen);
 }

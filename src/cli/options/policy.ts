@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { TrustOverride } from '../../operations/policy-verifier.ts';
+import type { TrustOverride } from '../../operations/policy/verifier.ts';
 import { collect } from './network.ts';
 import type { VerifyFlags } from './signing.ts';
 

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
-import type { SignatureFormat } from '../../operations/attach-signed.ts';
+import type { SignatureFormat } from '../../operations/sign/attach-signed.ts';
 import type { Kit } from '../../operations/kit.ts';
 import type { Signer } from '../../signing/signer.ts';
-import type { SignResult } from '../../operations/sign.ts';
+import type { SignResult } from '../../operations/sign/sign.ts';
 import type { Digest } from '../../oci/digest.ts';
 import type { Location } from '../../oci/reference.ts';
 import type { CliContext } from '../context.ts';
@@ -55,7 +55,7 @@ export async function openSignAfter(
   }
   const signer = await openSigner(flags, context.env, { signal: context.call.signal });
   const kit = context.kit(networkFlags(flags));
-  const { sign } = await import('../../operations/sign.ts');
+  const { sign } = await import('../../operations/sign/sign.ts');
   return {
     kit,
     signer,

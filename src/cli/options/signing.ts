@@ -6,7 +6,7 @@ import type { SignerSource } from '../../signing/open-signer.ts';
 import type { Signer } from '../../signing/signer.ts';
 import { addNetworkOptions, type KitFlags } from './network.ts';
 import { oneOf } from './global.ts';
-import type { SignatureFormat } from '../../operations/attach-signed.ts';
+import type { SignatureFormat } from '../../operations/sign/attach-signed.ts';
 
 /** `--key` is the signer's where something is signed or verified, as in cosign; the client certificate's is `--client-key` there. */
 export interface SignerFlags extends KitFlags {

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { KitError } from '../../errors.ts';
-import type { Admit } from '../../operations/admission.ts';
+import type { Admit } from '../../operations/artifact/admission.ts';
 import type { Kit } from '../../operations/kit.ts';
 import type { CliContext } from '../context.ts';
 import { collect } from './network.ts';
@@ -47,7 +47,7 @@ export async function openVerifyFirst(
   }
   const verifier = await openVerifier(flags, context.env, '--verify');
   const kit = context.kit(networkFlags(flags));
-  const { admitSigned } = await import('../../operations/admit-signed.ts');
+  const { admitSigned } = await import('../../operations/sign/admit-signed.ts');
   const signed = admitSigned(kit, { verifier, annotations: readAnnotations(annotations) });
   if (policy === undefined) return { kit, admit: signed };
   const accepted = await policyAdmit(kit, policy, flags);
@@ -59,7 +59,7 @@ export async function openVerifyFirst(
 }
 
 async function policyAdmit(kit: Kit, policies: readonly string[], flags: VerifyFirstFlags): Promise<Admit> {
-  const { admitPolicies } = await import('../../operations/admit-policies.ts');
+  const { admitPolicies } = await import('../../operations/policy/admit-policies.ts');
   return admitPolicies(
     kit,
     policies.map((file) => ({ file })),

@@ -1,5 +1,5 @@
-import { nameWithDigest } from '../../operations/verify.ts';
-import type { AuditEvent, AuditEvidence, AuditReport, Trust } from '../../operations/audit-report.ts';
+import { nameWithDigest } from '../../operations/sign/verify.ts';
+import type { AuditEvent, AuditEvidence, AuditReport, Trust } from '../../operations/audit/report.ts';
 import { isIndexType } from '../../oci/media-types.ts';
 import { singleLine } from './plain-text.ts';
 

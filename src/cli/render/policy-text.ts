@@ -1,4 +1,4 @@
-import { nameOf, type PolicyReport, type PolicyResult } from '../../operations/policy.ts';
+import { nameOf, type PolicyReport, type PolicyResult } from '../../operations/policy/policy.ts';
 import { singleLine } from './plain-text.ts';
 
 /** What held, a line for each policy: what did not is the error. */

@@ -2,7 +2,7 @@ import { KitError } from '../../errors.ts';
 import type { Document } from '../../catalog/document.ts';
 import { type FieldPath, parseField, valuesAt } from '../../catalog/field-path.ts';
 import { type JsonValue, stringifyExact } from '../../oci/json.ts';
-import type { QueryResult } from '../../operations/query.ts';
+import type { QueryResult } from '../../operations/query/query.ts';
 import { cutTo, singleLine } from './plain-text.ts';
 import { type Fields, parseTemplate } from './template.ts';
 import { formatBytes, formatTable } from './text.ts';

@@ -1,6 +1,6 @@
-import { listNames, type StoreCheckResult } from '../../operations/store-check.ts';
-import type { StoreInfo } from '../../operations/store-info.ts';
-import type { StorePruneResult } from '../../operations/store-prune.ts';
+import { listNames, type StoreCheckResult } from '../../operations/store/check.ts';
+import type { StoreInfo } from '../../operations/store/info.ts';
+import type { StorePruneResult } from '../../operations/store/prune.ts';
 import { singleLine } from './plain-text.ts';
 import { formatBytes, formatTable } from './text.ts';
 

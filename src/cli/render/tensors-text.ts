@@ -1,7 +1,7 @@
 import { formatParameters } from '../../formats/model-facts.ts';
 import type { ModelSummary } from '../../model-files/summary.ts';
-import type { PlacedTensor, TensorsDiff } from '../../operations/tensors-diff.ts';
-import type { TensorsResult } from '../../operations/tensors.ts';
+import type { PlacedTensor, TensorsDiff } from '../../operations/diff/tensors.ts';
+import type { TensorsResult } from '../../operations/tensors/tensors.ts';
 import { singleLine } from './plain-text.ts';
 import { formatBytes, formatTable } from './text.ts';
 

@@ -1,4 +1,4 @@
-import type { LineageNode, LineageResult } from '../../operations/tree.ts';
+import type { LineageNode, LineageResult } from '../../operations/tree/tree.ts';
 import { cutTo, singleLine } from './plain-text.ts';
 import { labelOf } from './tree-text.ts';
 

@@ -1,4 +1,4 @@
-import type { LineageNode } from '../../operations/tree.ts';
+import type { LineageNode } from '../../operations/tree/tree.ts';
 import { singleLine } from './plain-text.ts';
 import { formatBytes } from './text.ts';
 

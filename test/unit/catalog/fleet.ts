@@ -1,8 +1,8 @@
 import { type Annotations, describe, type Descriptor } from '../../../src/oci/descriptor.ts';
 import { MEDIA_TYPE } from '../../../src/oci/media-types.ts';
 import { parseReference } from '../../../src/oci/reference.ts';
-import { catalogSync, type CatalogSyncArguments, type CatalogSyncResult } from '../../../src/operations/catalog-sync.ts';
-import { query, type QueryArguments, type QueryResult } from '../../../src/operations/query.ts';
+import { catalogSync, type CatalogSyncArguments, type CatalogSyncResult } from '../../../src/operations/query/catalog-sync.ts';
+import { query, type QueryArguments, type QueryResult } from '../../../src/operations/query/query.ts';
 import type { TestRegistry } from '../../support/registry.ts';
 import { openRegistry, publish } from '../operations/remote-artifact.ts';
 import { workspace, type Workspace } from '../operations/sandbox.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { KitEvent } from '../../../src/events.ts';
 import type { GitopsOrigin } from '../../../src/formats/gitops.ts';
-import { gitOrigin, withoutCredentials } from '../../../src/operations/gitops-origin.ts';
+import { gitOrigin, withoutCredentials } from '../../../src/operations/gitops/origin.ts';
 
 const hasGit = spawnSync('git', ['--version']).status === 0;
 

@@ -4,8 +4,8 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { parseLocation } from '../../../src/oci/reference.ts';
-import { importModel, type ImportArguments, type ImportResult } from '../../../src/operations/import.ts';
-import { unpack } from '../../../src/operations/unpack.ts';
+import { importModel, type ImportArguments, type ImportResult } from '../../../src/operations/import/import.ts';
+import { unpack } from '../../../src/operations/unpack/unpack.ts';
 import { type Workspace, workspace } from '../operations/sandbox.ts';
 
 const TAG = parseLocation('m:v1');

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseLocation } from '../../../src/oci/reference.ts';
-import { importModel } from '../../../src/operations/import.ts';
-import { inspect } from '../../../src/operations/inspect.ts';
+import { importModel } from '../../../src/operations/import/import.ts';
+import { inspect } from '../../../src/operations/inspect/inspect.ts';
 import { createKit } from '../../../src/operations/kit.ts';
 import { MODEL, setup } from './setup.ts';
 

@@ -1,5 +1,5 @@
 import { onTestFinished } from 'vitest';
-import { importModel, type ImportArguments, type ImportResult } from '../../../src/operations/import.ts';
+import { importModel, type ImportArguments, type ImportResult } from '../../../src/operations/import/import.ts';
 import { createKit, type Kit } from '../../../src/operations/kit.ts';
 import { type HubRepository, startHub, type TestHub } from '../../support/hub-server.ts';
 import { type Workspace, workspace } from '../operations/sandbox.ts';

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { hashDirectory } from '../../../src/operations/oms-directory.ts';
+import { hashDirectory } from '../../../src/operations/sign/oms-directory.ts';
 import { withAlwaysIgnored } from '../../../src/signing/oms-statement.ts';
 
 async function folder(): Promise<string> {

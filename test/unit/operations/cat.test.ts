@@ -1,10 +1,10 @@
 import { describe as group, expect, test } from 'vitest';
 import { isKitError } from '../../../src/errors.ts';
 import { digestOf } from '../../../src/oci/digest.ts';
-import { cat, type CatArguments, type CatResult } from '../../../src/operations/cat.ts';
-import { files } from '../../../src/operations/files.ts';
+import { cat, type CatArguments, type CatResult } from '../../../src/operations/inspect/cat.ts';
+import { files } from '../../../src/operations/inspect/files.ts';
 import { parseLocation } from '../../../src/oci/reference.ts';
-import { pack } from '../../../src/operations/pack.ts';
+import { pack } from '../../../src/operations/pack/pack.ts';
 import { archive } from '../blobs/archive.ts';
 import { blobTraffic, openRegistry, publish, publishImage, steadyKit } from './remote-artifact.ts';
 import { workspace } from './sandbox.ts';

@@ -6,11 +6,11 @@ import { describe as describeBytes, type Descriptor } from '../../../src/oci/des
 import { digestOf } from '../../../src/oci/digest.ts';
 import { MEDIA_TYPE } from '../../../src/oci/media-types.ts';
 import { parseLocation } from '../../../src/oci/reference.ts';
-import { type ConvertArguments, convert } from '../../../src/operations/convert.ts';
+import { type ConvertArguments, convert } from '../../../src/operations/convert/convert.ts';
 import { createKit } from '../../../src/operations/kit.ts';
-import { loadArtifact } from '../../../src/operations/load-artifact.ts';
-import { pack } from '../../../src/operations/pack.ts';
-import { push } from '../../../src/operations/push.ts';
+import { loadArtifact } from '../../../src/operations/artifact/load-artifact.ts';
+import { pack } from '../../../src/operations/pack/pack.ts';
+import { push } from '../../../src/operations/transfer/push.ts';
 import { openLayout } from '../../../src/targets/layout.ts';
 import { type RegistryOptions, startRegistry, type TestRegistry } from '../../support/registry.ts';
 import { workspace } from './sandbox.ts';

@@ -7,7 +7,7 @@ import { describe as descriptorOf, type Descriptor } from '../../../src/oci/desc
 import { digestHex } from '../../../src/oci/digest.ts';
 import { MEDIA_TYPE } from '../../../src/oci/media-types.ts';
 import { parseLocation } from '../../../src/oci/reference.ts';
-import { copy, type CopyArguments } from '../../../src/operations/copy.ts';
+import { copy, type CopyArguments } from '../../../src/operations/transfer/copy.ts';
 import { createKit, type Kit } from '../../../src/operations/kit.ts';
 import { type RegistryOptions, startRegistry, type TestRegistry } from '../../support/registry.ts';
 import { pushIndex, pushSample, type Sample } from '../targets/sample.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { diff, type DiffSide } from '../../../src/operations/diff.ts';
+import { diff, type DiffSide } from '../../../src/operations/diff/diff.ts';
 import type { Location } from '../../../src/oci/reference.ts';
 import { blobTraffic, openRegistry, publish } from './remote-artifact.ts';
 import { workspace } from './sandbox.ts';

@@ -1,9 +1,9 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parseLocation } from '../../../src/oci/reference.ts';
-import { cat } from '../../../src/operations/cat.ts';
-import { files, type FilesResult } from '../../../src/operations/files.ts';
-import { pack } from '../../../src/operations/pack.ts';
+import { cat } from '../../../src/operations/inspect/cat.ts';
+import { files, type FilesResult } from '../../../src/operations/inspect/files.ts';
+import { pack } from '../../../src/operations/pack/pack.ts';
 import { archive } from '../blobs/archive.ts';
 import { blobTraffic, openRegistry, publish, publishImage } from './remote-artifact.ts';
 import { workspace } from './sandbox.ts';

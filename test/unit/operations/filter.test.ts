@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { parseFilter, PathSelection } from '../../../src/operations/filter.ts';
-import { matchesPath, mayMatchBelow } from '../../../src/operations/path-pattern.ts';
+import { parseFilter, PathSelection } from '../../../src/operations/artifact/filter.ts';
+import { matchesPath, mayMatchBelow } from '../../../src/operations/artifact/path-pattern.ts';
 
 describe('a pattern', () => {
   test.each([

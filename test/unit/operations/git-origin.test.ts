@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 import { parseLocation } from '../../../src/oci/reference.ts';
 import { createKit } from '../../../src/operations/kit.ts';
-import { loadArtifact } from '../../../src/operations/load-artifact.ts';
-import { pack } from '../../../src/operations/pack.ts';
+import { loadArtifact } from '../../../src/operations/artifact/load-artifact.ts';
+import { pack } from '../../../src/operations/pack/pack.ts';
 import { commitFiles, git, hasGit, lfsPointer } from '../../support/git-server.ts';
 import { type Workspace, workspace } from './sandbox.ts';
 

@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Digest } from '../../../src/oci/digest.ts';
-import { type TagMove, timeAfter } from '../../../src/operations/history-move.ts';
-import { earlierValues } from '../../../src/operations/history-moves.ts';
+import { type TagMove, timeAfter } from '../../../src/operations/history/move.ts';
+import { earlierValues } from '../../../src/operations/history/moves.ts';
 
 const digest = (letter: string): Digest => `sha256:${letter.repeat(64)}`;
 

@@ -6,8 +6,8 @@ import { describe as descriptorOf, type Descriptor } from '../../../src/oci/desc
 import { MEDIA_TYPE } from '../../../src/oci/media-types.ts';
 import { parseLocation } from '../../../src/oci/reference.ts';
 import { createKit, type Kit } from '../../../src/operations/kit.ts';
-import { promote, type PromoteArguments, type PromoteResult } from '../../../src/operations/promote.ts';
-import { rollback, type RollbackArguments, type RollbackResult } from '../../../src/operations/rollback.ts';
+import { promote, type PromoteArguments, type PromoteResult } from '../../../src/operations/promote/promote.ts';
+import { rollback, type RollbackArguments, type RollbackResult } from '../../../src/operations/promote/rollback.ts';
 import { type RemoteRepository, remoteRepository } from '../../../src/targets/remote.ts';
 import type { Target } from '../../../src/targets/types.ts';
 import { type RegistryOptions, startRegistry, type TestRegistry } from '../../support/registry.ts';

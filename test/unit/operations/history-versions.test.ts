@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import type { Digest } from '../../../src/oci/digest.ts';
 import { parseLocation } from '../../../src/index.ts';
-import { openRepository } from '../../../src/operations/history-place.ts';
-import { compareVersions, versionBefore, versionOf } from '../../../src/operations/history-versions.ts';
+import { openRepository } from '../../../src/operations/history/place.ts';
+import { compareVersions, versionBefore, versionOf } from '../../../src/operations/history/versions.ts';
 import { pushRelease, releaseSetting } from './history-setting.ts';
 
 test.each([

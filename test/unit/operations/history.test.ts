@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { parseLocation, sign } from '../../../src/index.ts';
-import { history, type HistoryArguments, type HistoryResult } from '../../../src/operations/history.ts';
+import { history, type HistoryArguments, type HistoryResult } from '../../../src/operations/history/history.ts';
 import { openLayout } from '../../../src/targets/layout.ts';
 import { makeKey } from '../signing/operations-setup.ts';
 import { pushIndex } from '../targets/sample.ts';

@@ -11,8 +11,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { expect, onTestFinished, test, type TestContext, vi } from 'vitest';
-import { pack, type PackArguments, type PackResult } from '../../../src/operations/pack.ts';
-import { layerSource } from '../../../src/operations/plan-layers.ts';
+import { pack, type PackArguments, type PackResult } from '../../../src/operations/pack/pack.ts';
+import { layerSource } from '../../../src/operations/pack/plan-layers.ts';
 import { digestHex } from '../../../src/oci/digest.ts';
 import { parseLocation } from '../../../src/oci/reference.ts';
 import { startRegistry, type TestRegistry } from '../../support/registry.ts';
@@ -256,7 +256,7 @@ test('where a registry finds that a known digest is wrong, the files are read ag
   const remote = await registry();
   await packing(space);
   // as if a file had changed behind its stamp: the cache knows the digest of other content of the same size
-  const layers = await import('../../../src/operations/layer-cache.ts');
+  const layers = await import('../../../src/operations/pack/layer-cache.ts');
   const find = vi.spyOn(layers.LayerCache.prototype, 'find');
   find.mockImplementationOnce(
     async () => await Promise.resolve({ digest: `sha256:${'0'.repeat(64)}`, size: 2048, diffId: `sha256:${'0'.repeat(64)}` }),

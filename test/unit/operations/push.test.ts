@@ -4,7 +4,7 @@ import { bytesSource } from '../../../src/blobs/source.ts';
 import { describe as descriptorOf, type Descriptor } from '../../../src/oci/descriptor.ts';
 import { MEDIA_TYPE } from '../../../src/oci/media-types.ts';
 import { parseLocation } from '../../../src/oci/reference.ts';
-import { push } from '../../../src/operations/push.ts';
+import { push } from '../../../src/operations/transfer/push.ts';
 import { startRegistry, type TestRegistry } from '../../support/registry.ts';
 import { type Workspace, workspace } from './sandbox.ts';
 

@@ -3,8 +3,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, test } from 'vitest';
 import { parseLocation, sign } from '../../../src/index.ts';
 import { digestOf } from '../../../src/oci/digest.ts';
-import { coveredTags, coversRepository, parseScope } from '../../../src/operations/query-scope.ts';
-import { parseSort, sortDocuments } from '../../../src/operations/query-sort.ts';
+import { coveredTags, coversRepository, parseScope } from '../../../src/operations/query/scope.ts';
+import { parseSort, sortDocuments } from '../../../src/operations/query/sort.ts';
 import { putModel, startFleet } from '../catalog/fleet.ts';
 import { makeKey } from '../signing/operations-setup.ts';
 

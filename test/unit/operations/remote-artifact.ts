@@ -1,9 +1,9 @@
 import { onTestFinished } from 'vitest';
 import { describe, type Descriptor } from '../../../src/oci/descriptor.ts';
 import { type Location, parseLocation } from '../../../src/oci/reference.ts';
-import type { PackArguments } from '../../../src/operations/pack.ts';
+import type { PackArguments } from '../../../src/operations/pack/pack.ts';
 import { createKit, type Kit } from '../../../src/operations/kit.ts';
-import { pack } from '../../../src/operations/pack.ts';
+import { pack } from '../../../src/operations/pack/pack.ts';
 import { type RegistryOptions, startRegistry, type TestRegistry } from '../../support/registry.ts';
 import { workspace } from './sandbox.ts';
 

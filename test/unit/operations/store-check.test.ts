@@ -5,7 +5,7 @@ import { describe as suite, expect, test } from 'vitest';
 import type { KitEvent } from '../../../src/events.ts';
 import { bytesSource } from '../../../src/blobs/source.ts';
 import { describe, type Descriptor } from '../../../src/oci/descriptor.ts';
-import { checkStore, requireSound, type StoreCheckArguments, type StoreCheckResult } from '../../../src/operations/store-check.ts';
+import { checkStore, requireSound, type StoreCheckArguments, type StoreCheckResult } from '../../../src/operations/store/check.ts';
 import { openLayout } from '../../../src/targets/layout.ts';
 import { pushIndex, pushSample } from '../targets/sample.ts';
 import { type StoreHome, storeHome } from './store-home.ts';

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { describe as suite, expect, test } from 'vitest';
 import { bytesSource } from '../../../src/blobs/source.ts';
 import { describe, type Descriptor } from '../../../src/oci/descriptor.ts';
-import { checkStore } from '../../../src/operations/store-check.ts';
-import { storeInfo } from '../../../src/operations/store-info.ts';
-import { pruneStore } from '../../../src/operations/store-prune.ts';
+import { checkStore } from '../../../src/operations/store/check.ts';
+import { storeInfo } from '../../../src/operations/store/info.ts';
+import { pruneStore } from '../../../src/operations/store/prune.ts';
 import { pushIndex } from '../targets/sample.ts';
 import { type StoreHome, storeHome } from './store-home.ts';
 

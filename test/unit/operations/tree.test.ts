@@ -4,7 +4,7 @@ import { treeLines } from '../../../src/cli/render/tree-text.ts';
 import { parseLocation, sign } from '../../../src/index.ts';
 import type { Descriptor } from '../../../src/oci/descriptor.ts';
 import { MEDIA_TYPE } from '../../../src/oci/media-types.ts';
-import { lineage, type LineageNode, type LineageResult } from '../../../src/operations/tree.ts';
+import { lineage, type LineageNode, type LineageResult } from '../../../src/operations/tree/tree.ts';
 import { makeKey } from '../signing/operations-setup.ts';
 import { attachLegacy, pushBlob, pushManifest, simplePayload } from '../signing/sample-signatures.ts';
 import { pushIndex } from '../targets/sample.ts';

@@ -5,7 +5,7 @@ import { Staging } from '../../../src/blobs/staging.ts';
 import { bytesSource } from '../../../src/blobs/source.ts';
 import type { ArtifactLayer } from '../../../src/formats/types.ts';
 import { describe, type Descriptor } from '../../../src/oci/descriptor.ts';
-import { type UnpackJob, unpackLayer } from '../../../src/operations/unpack-layer.ts';
+import { type UnpackJob, unpackLayer } from '../../../src/operations/unpack/layer.ts';
 import { openLayout } from '../../../src/targets/layout.ts';
 import type { ReadTarget } from '../../../src/targets/types.ts';
 import { type Workspace, workspace } from './sandbox.ts';

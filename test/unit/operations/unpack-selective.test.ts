@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
-import { parseFilter } from '../../../src/operations/filter.ts';
-import { pack } from '../../../src/operations/pack.ts';
-import { unpack } from '../../../src/operations/unpack.ts';
+import { parseFilter } from '../../../src/operations/artifact/filter.ts';
+import { pack } from '../../../src/operations/pack/pack.ts';
+import { unpack } from '../../../src/operations/unpack/unpack.ts';
 import { parseLocation } from '../../../src/oci/reference.ts';
 import { startRegistry } from '../../support/registry.ts';
 import { workspace } from './sandbox.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { VerbatimNumber } from '../../../src/oci/json.ts';
-import { parseAnnotationEdits, parseLabelEdits, parseSelector } from '../../../src/operations/variant-labels.ts';
+import { parseAnnotationEdits, parseLabelEdits, parseSelector } from '../../../src/operations/model-index/variant-labels.ts';
 
 const usage = (message: string) =>
   expect.objectContaining({ code: 'USAGE', message: expect.stringContaining(message) as unknown }) as unknown;

@@ -20,7 +20,7 @@ import {
   sign,
   unpack,
 } from '../../../src/index.ts';
-import { policiesFor } from '../../../src/operations/policy-configured.ts';
+import { policiesFor } from '../../../src/operations/policy/configured.ts';
 import { makeKey, setUpSigning, type SigningSetup } from '../signing/operations-setup.ts';
 import { makeSigner } from '../signing/sample-signatures.ts';
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createKit, testPolicies } from '../../../src/index.ts';
-import { requireTests } from '../../../src/operations/policy-test.ts';
+import { requireTests } from '../../../src/operations/policy/test.ts';
 
 const EXAMPLES = join(import.meta.dirname, '..', '..', '..', 'examples', 'policies');
 const GOLDEN = join(import.meta.dirname, '..', '..', '..', 'fixtures', 'golden', 'cosign-bundle');

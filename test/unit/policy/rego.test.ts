@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createKit } from '../../../src/index.ts';
-import { judgeDocument } from '../../../src/operations/policy.ts';
-import { openPolicy } from '../../../src/operations/policy-open.ts';
-import { evaluateWasm } from '../../../src/operations/rego-thread.ts';
+import { judgeDocument } from '../../../src/operations/policy/policy.ts';
+import { openPolicy } from '../../../src/operations/policy/open.ts';
+import { evaluateWasm } from '../../../src/operations/policy/rego-thread.ts';
 import { regoVerdicts } from '../../../src/policy/rego.ts';
 
 const FIXTURES = join(import.meta.dirname, '..', '..', '..', 'fixtures', 'policies');

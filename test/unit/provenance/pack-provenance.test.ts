@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { attachProvenance } from '../../../src/operations/provenance.ts';
-import { pack, type PackResult } from '../../../src/operations/pack.ts';
-import { sourceState } from '../../../src/operations/source-revision.ts';
+import { attachProvenance } from '../../../src/operations/pack/provenance.ts';
+import { pack, type PackResult } from '../../../src/operations/pack/pack.ts';
+import { sourceState } from '../../../src/operations/artifact/source-revision.ts';
 import { parseLocation } from '../../../src/oci/reference.ts';
 import { type Workspace, workspace } from '../operations/sandbox.ts';
 import { slsaErrors } from './slsa-schema.ts';

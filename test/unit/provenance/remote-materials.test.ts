@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { remoteMaterials } from '../../../src/operations/provenance.ts';
+import { remoteMaterials } from '../../../src/operations/pack/provenance.ts';
 import type { Kitfile } from '../../../src/kitfile/types.ts';
 
 const hex = (digit: string): string => digit.repeat(64);
