@@ -39,13 +39,11 @@ const lazyChildProcess: Plugin = {
   load: (id) => (id === '\0child' ? LAZY_CHILD_PROCESS : null),
 };
 
-// of undici what is used here, as its own index.js puts it together: its fetch, caches and mocks take half of its start
+// of undici what is used here, as its own index.js puts it together: its fetch, caches and mocks take most of its start
 const SLIM_UNDICI = `
 import Dispatcher from 'undici/lib/dispatcher/dispatcher.js';
-import Agent from 'undici/lib/dispatcher/agent.js';
 import request from 'undici/lib/api/api-request.js';
 Object.assign(Dispatcher.prototype, { request });
-export { Agent };
 export { default as ProxyAgent } from 'undici/lib/dispatcher/proxy-agent.js';
 `;
 // connections are opened with `allowH2: false`

@@ -27,7 +27,9 @@ export type {
 } from './operations/audit/report.ts';
 export { type CacheInfo, cacheInfo, clearCache } from './operations/store/cache.ts';
 export { cat, type CatArguments, type CatResult } from './operations/inspect/cat.ts';
-export { type ComparedArtifact, diff, type DiffArguments, type DiffResult, type DiffSide } from './operations/diff/diff.ts';
+export { type ComparedArtifact, diff, type DiffArguments, type DiffResult } from './operations/diff/diff.ts';
+export type { IndexesDiff, IndexMember, MemberPair } from './operations/diff/indexes.ts';
+export type { DiffSide, DiffSides } from './operations/diff/sides.ts';
 export type { FilesDiff } from './operations/diff/files.ts';
 export { type Attachment, download, type DownloadArguments, type Downloaded, type DownloadResult } from './operations/sign/download.ts';
 export { files, type FilesArguments, type FilesResult, type ListedLayer } from './operations/inspect/files.ts';
@@ -66,6 +68,7 @@ export { pushIndex } from './operations/model-index/push.ts';
 export { listLocal } from './operations/list/local.ts';
 export { listLocation } from './operations/list/location.ts';
 export type { LayerFile } from './operations/artifact/layer-files.ts';
+export type { ListedFile } from './operations/remote-content/listed.ts';
 export { load, type LoadArguments, type Loaded } from './operations/transfer/load.ts';
 export { login, type LoginArguments, logout } from './operations/login.ts';
 export { type Migrated, migrate, type MigrateArguments } from './operations/store/migrate.ts';
@@ -98,8 +101,8 @@ export { pruneStore, type StorePruneArguments, type StorePruneResult } from './o
 export { tag, type TagResult } from './operations/store/tag.ts';
 export { pull } from './operations/transfer/pull.ts';
 export { push, type PushArguments, type Transferred } from './operations/transfer/push.ts';
-export { inspectTensors, type TensorsResult } from './operations/tensors/tensors.ts';
-export { diffTensors, type PlacedTensor, type TensorsDiff } from './operations/diff/tensors.ts';
+export { inspectTensors, type TensorsOptions, type TensorsResult } from './operations/tensors/tensors.ts';
+export { diffTensors, type DiffTensorsArguments, type PlacedTensor, type TensorsDiff } from './operations/diff/tensors.ts';
 export { lineage, type LineageArguments, type LineageNode, type LineageResult } from './operations/tree/tree.ts';
 export {
   signDirectory,
@@ -120,8 +123,9 @@ export {
   type VerifyModelResult,
 } from './operations/sign/oms-verify.ts';
 export { sbom, type SbomArguments, type SbomFormat, type SbomResult } from './operations/sbom/sbom.ts';
+export { unpackSkills, type UnpackSkillsArguments, type UnpackSkillsResult } from './operations/skill/unpack-skills.ts';
 export { unpack, type UnpackArguments, type UnpackResult } from './operations/unpack/unpack.ts';
-export { admitChosen, type ChosenVariant, chooseVariant } from './operations/model-index/variant.ts';
+export { type ChosenVariant, chooseVariant } from './operations/model-index/variant.ts';
 export { parseAnnotationEdits, parseLabelEdits } from './operations/model-index/variant-labels.ts';
 export {
   describeRefusal,

@@ -180,7 +180,10 @@ function resolveLink(context: PackContext, location: string, path: string): stri
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT')
-      throw new KitError('PATH_NOT_FOUND', `${path} is a symbolic link to something that does not exist`, { cause: error });
+      throw new KitError('PATH_UNSUPPORTED', `${path} is a symbolic link to something that does not exist`, {
+        cause: error,
+        hint: 'remove the link, or add it to .kitignore',
+      });
     throw asPathError(error, path);
   }
   if (!context.followSymlinks && !context.allowed.some((directory) => isWithin(target, directory))) {

@@ -1,3 +1,4 @@
+import { isKitError, KitError } from '../errors.ts';
 import { nearestName } from '../kitfile/nearest-name.ts';
 import type { JsonValue } from '../oci/json.ts';
 import { FIELDS, type Shape } from './fields.ts';
@@ -10,6 +11,17 @@ export interface FieldPath {
   /** As it was written. */
   readonly text: string;
   readonly steps: readonly Step[];
+}
+
+/** The field that a flag gives, which errors name: `--sort, character 3: ...`. @throws KitError QUERY_INVALID */
+export function parseFlagField(text: string, flag: string): FieldPath {
+  try {
+    return parseField(text);
+  } catch (error) {
+    if (!isKitError(error)) throw error;
+    const { code, message, hint = '' } = error;
+    throw new KitError(code, message.replace(/^(?:the )?expression\b/, flag), { hint, cause: error });
+  }
 }
 
 /** `model.parameters.accuracy`, `datasets[0].name`, `annotations["a.b"]`. @throws KitError QUERY_INVALID */
@@ -50,6 +62,7 @@ export function readField(text: string, tokens: readonly Token[], from: number):
 }
 
 function bracketed(text: string, { type, source, value, at }: Token): Step {
+  if (type === 'end') throw invalid(text, at, 'a place or a name has to follow `[`', 'write [0], [*] or ["name"]');
   if (type === 'text') return { name: String(value) };
   if (source === '*') return 'every';
   if (type === 'number' && typeof value === 'number' && Number.isInteger(value) && value >= 0) return { index: value };

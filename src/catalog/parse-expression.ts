@@ -1,3 +1,4 @@
+import { KitError } from '../errors.ts';
 import type { Expression, Operand, Ordering, Scalar } from './expression.ts';
 import { type FieldPath, readField } from './field-path.ts';
 import { invalid, type Token, tokenize } from './tokens.ts';
@@ -40,7 +41,9 @@ class Parser {
   whole(): Expression {
     const first = this.#token;
     if (first.type === 'end')
-      throw this.#invalid('there is nothing', 'for example `model.parameters.accuracy > 0.9`; `true` is true of all');
+      throw new KitError('QUERY_INVALID', 'the expression is empty', {
+        hint: 'for example `model.parameters.accuracy > 0.9`; `true` is true of all',
+      });
     const expression = this.#either();
     const rest = this.#token;
     if (rest.type === 'end') return expression;

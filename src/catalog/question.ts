@@ -1,10 +1,10 @@
 import { KitError } from '../errors.ts';
 import { parseExactJson } from '../oci/json.ts';
+import { withTimeLimit } from '../time-limit.ts';
 import { fulfils } from './evaluate.ts';
 import type { Expression } from './expression.ts';
 import type { FieldPath } from './field-path.ts';
 import { parseExpression } from './parse-expression.ts';
-import { withTimeLimit } from './time-limit.ts';
 
 /** An expression that was understood. */
 export interface Question {
@@ -72,8 +72,9 @@ function refused(path: string, why: string): KitError {
 
 function select(documents: readonly string[], what: string, holds: (json: string) => boolean): readonly number[] {
   const found: number[] = [];
-  withTimeLimit(() => {
+  const search = (): void => {
     for (const [index, json] of documents.entries()) if (holds(json)) found.push(index);
-  }, what);
+  };
+  withTimeLimit(search, 'QUERY_INVALID', () => `expression \`${what}\``);
   return found;
 }

@@ -20,6 +20,9 @@ function withSubcommands(command: Command): Command[] {
 }
 
 function normalize(word: string, options: readonly Option[]): string[] {
+  // a value that may be left out comes after `=` only, or the word that follows would be it
+  const preset = options.find(({ long, optional }) => optional && long === word)?.presetArg;
+  if (typeof preset === 'string') return [`${word}=${preset}`];
   const [, name, value] = /^(--?[a-zA-Z][\w-]*)=(.*)$/s.exec(word) ?? [];
   if (name === undefined || value === undefined) return [word];
   const option = options.find(({ long, short }) => long === name || short === name);

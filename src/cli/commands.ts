@@ -106,6 +106,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'migrate', summary: 'Take over the storage of KitOps from another folder', load: () => import('./commands/migrate.ts') },
   { name: 'login', summary: 'Log in to a registry', load: () => import('./commands/login.ts') },
   { name: 'logout', summary: 'Log out from a registry', load: () => import('./commands/logout.ts') },
+  { name: 'skill', summary: 'Teach coding agents to use kit', load: () => import('./commands/skill.ts') },
   {
     name: 'completion',
     summary: 'Print the script that completes commands and flags in bash, zsh or fish',

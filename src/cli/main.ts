@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { EXIT, KitError } from '../errors.ts';
+import { EXIT, isKitError, KitError } from '../errors.ts';
 import { normalizeArguments } from './arguments.ts';
 import { COMMANDS, type CommandEntry } from './commands.ts';
 import { version } from '../operations/version.ts';
@@ -81,8 +81,10 @@ function calledCommand(argv: readonly string[]): CommandEntry | undefined {
 }
 
 function toUsageError(error: unknown, argv: readonly string[]): unknown {
-  if (!(error instanceof CommanderError)) return error;
+  const isOwn = isKitError(error, 'USAGE') && error.hint === undefined;
+  if (!isOwn && !(error instanceof CommanderError)) return error;
   const name = calledCommand(argv)?.name;
   const hint = name === undefined ? '`kit --help` lists the commands' : `\`kit ${name} --help\` shows its arguments and options`;
+  if (isOwn) return new KitError(error.code, error.message, { hint, cause: error.cause });
   return new KitError('USAGE', error.message.replace(/^error: /, '').replace('\n(Did', ' (did'), { hint });
 }

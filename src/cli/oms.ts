@@ -102,7 +102,13 @@ export async function verifyWithOms(reference: string, flags: VerifyFlags, conte
 /** @throws KitError USAGE */
 async function openModelVerifier(flags: VerifyFlags, env: NodeJS.ProcessEnv): Promise<Verifier> {
   const { key, certificateChain } = flags;
-  if (certificateChain === undefined) return await openVerifier(flags, env);
+  if (certificateChain === undefined) {
+    if (key === undefined && strayVerifyFlag(flags) === undefined)
+      throw new KitError('USAGE', 'verify --oms needs a key, an identity, or the certificates of an authority', {
+        hint: 'add `--key FILE` with the public key, `--certificate-chain FILE` with the authority, or `--certificate-identity` and `--certificate-oidc-issuer`',
+      });
+    return await openVerifier(flags, env);
+  }
   const other = key === undefined ? strayVerifyFlag(flags) : '--key';
   if (other !== undefined) throw new KitError('USAGE', `--certificate-chain and ${other} contradict each other`);
   const { openCertificateVerifier } = await import('../signing/certificate-verifier.ts');

@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process';
 import type { ByteRange, Bytes } from '../blobs/source.ts';
 import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
-import { plainText, redactUrl } from '../registry/redact.ts';
+import { plainText } from '../registry/redact.ts';
+import { remoteName } from './remote-name.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -149,28 +150,6 @@ export async function listPointers(repository: GitRepository, commit: string, ca
       .split('\0')
       .map((name) => name.slice(commit.length + 1)),
   );
-}
-
-/** `org/name` of a repository, and where a person finds it: undefined for one of this machine. */
-export function remoteName(url: string): { readonly name: string; readonly uri: string | undefined } {
-  const parsed = /^[a-z+]+:\/\//.test(url) ? URL.parse(url) : null;
-  const scp = parsed === null ? /^[^/:]+@([^/:]+):(.*)$/.exec(url) : null;
-  const path = parsed?.pathname ?? scp?.[2] ?? url;
-  const segments = path
-    .replace(/\/+$/, '')
-    .replace(/\.git$/, '')
-    .split('/')
-    .filter((segment) => segment !== '');
-  const isLocal = (parsed === null && scp === null) || parsed?.protocol === 'file:';
-  const uri = isLocal ? undefined : scp !== null ? `ssh://${scp[1]}/${scp[2]}` : redactUrl(withoutUser(parsed as URL));
-  return { name: segments.slice(isLocal ? -1 : -2).join('/'), uri };
-}
-
-function withoutUser(url: URL): URL {
-  const copy = new URL(url);
-  copy.username = '';
-  copy.password = '';
-  return copy;
 }
 
 function gitFailure(url: string, args: readonly string[], said: string): KitError {

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { homeDirectory } from '../home-directory.ts';
 import { KitError } from '../errors.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -16,7 +16,7 @@ export interface HubSettings {
 
 /** HF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH, HF_HOME, HF_HUB_CACHE and their older names. @throws KitError CONFIG_INVALID */
 export async function hubSettings(env: Environment, token?: string): Promise<HubSettings> {
-  const home = env['HF_HOME'] || join(env['XDG_CACHE_HOME'] || join(env['HOME'] || homedir(), '.cache'), 'huggingface');
+  const home = env['HF_HOME'] || join(env['XDG_CACHE_HOME'] || join(homeDirectory(env), '.cache'), 'huggingface');
   const endpoint = (env['HF_ENDPOINT'] || 'https://huggingface.co').replace(/\/+$/, '');
   if (URL.parse(endpoint)?.protocol.startsWith('http') !== true)
     throw new KitError('CONFIG_INVALID', `HF_ENDPOINT is \`${endpoint}\`, which is no http URL`);

@@ -32,3 +32,10 @@ export function isReadmeName(name: string): boolean {
 export function isLicenseName(name: string): boolean {
   return name.toLowerCase().startsWith('license');
 }
+
+const PROMPTS: ReadonlySet<string> = new Set(['agents.md', 'skill.md', 'claude.md']);
+
+/** What coding agents read, and names with `.prompt` in them; in any case, whatever their suffix. */
+export function isPromptName(name: string): boolean {
+  return PROMPTS.has(name.toLowerCase()) || name.toLowerCase().includes('.prompt');
+}

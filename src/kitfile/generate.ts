@@ -1,10 +1,11 @@
 import { posix } from 'node:path';
 
 import { compareBytes } from '../oci/json.ts';
-import { type FileKind, fileKind, isLicenseName, isReadmeName } from './file-kind.ts';
+import { type FileKind, fileKind, isLicenseName, isPromptName, isReadmeName } from './file-kind.ts';
 import { detectLicense } from './license.ts';
 import { KITFILE_NAMES } from './parse.ts';
-import type { Code, Dataset, Docs, Kitfile, Model, Package } from './types.ts';
+import { readSkillHeader, SKILL_FILE, type SkillHeader } from './skill-header.ts';
+import type { Code, Dataset, Docs, Kitfile, Model, Package, Prompt } from './types.ts';
 
 /** A file or directory of the context, at least two levels deep (`data/train.csv`, `data/raw` as a directory), and one more for each `depth`. */
 export interface ContextEntry {
@@ -13,7 +14,7 @@ export interface ContextEntry {
   /** Bytes; for a directory of no meaning. */
   readonly size: number;
   readonly isDirectory: boolean;
-  /** The content of a license file in the first level (see isLicenseName). Without it no license is detected. */
+  /** The content of a file that says what others are (see needsText). Without it nothing is known of that. */
   readonly text?: string;
 }
 
@@ -23,6 +24,15 @@ export interface GenerateOptions {
   readonly author?: string | undefined;
   /** So many levels of directories that are nothing in particular are described by what is in them. Negative: each file by itself. Default 0. */
   readonly depth?: number | undefined;
+}
+
+/** A file beyond this is no license, and no header of a skill. */
+export const MAX_TEXT = 256 * 1024;
+
+/** True for a license file in the first level and for a SKILL.md. */
+export function needsText({ path, size, isDirectory }: ContextEntry): boolean {
+  const isTold = posix.basename(path) === SKILL_FILE || (!path.includes('/') && isLicenseName(path));
+  return isTold && !isDirectory && size <= MAX_TEXT;
 }
 
 /** How many levels of entries a depth needs. */
@@ -40,11 +50,25 @@ const MAX_CODE_LAYERS = 5;
 export function generateKitfile(entries: readonly ContextEntry[], options: GenerateOptions = {}): Kitfile {
   const draft = new Draft(childrenOf(entries), options.depth ?? 0);
   draft.addRoot();
-  return draft.finish({
+  const kitfile = draft.finish({
     ...(options.name ? { name: options.name } : {}),
     ...(options.description ? { description: options.description } : {}),
     ...(options.author ? { authors: [options.author] } : {}),
   });
+  return { ...kitfile, package: withSkill(kitfile, draft.skills) };
+}
+
+/** What is nothing but one skill is called what that is called; its license counts where there is no other. */
+function withSkill({ package: about, model, code, datasets, docs }: Kitfile, skills: readonly SkillHeader[]): Package {
+  const [first = {}, ...others] = skills;
+  const isAll = others.length === 0 && [model, code, datasets, docs].every((part) => part === undefined);
+  const license = about.license ?? first.license;
+  return {
+    ...(isAll && first.name && { name: first.name }),
+    ...(isAll && first.description && { description: first.description }),
+    ...about,
+    ...(license !== undefined && { license }),
+  };
 }
 
 /** What each directory holds, in byte order. */
@@ -64,6 +88,9 @@ class Draft {
   readonly #code: Code[] = [];
   readonly #datasets: Dataset[] = [];
   readonly #docs: Docs[] = [];
+  readonly #prompts: Prompt[] = [];
+  /** Headers of the skills in the first level. */
+  readonly skills: SkillHeader[] = [];
   /** Directories that are nothing in particular: code at the end, after those known as code. */
   readonly #unclear: Code[] = [];
   #hasUnknownFiles = false;
@@ -76,6 +103,8 @@ class Draft {
 
   addRoot(): void {
     const all = this.#children.get('.') ?? [];
+    // a skill is one whole, whatever is in it
+    if (this.#addSkill('.', all)) return;
     for (const file of all.filter(({ isDirectory }) => !isDirectory)) this.#addFile(file);
     for (const { path } of all.filter(({ isDirectory }) => isDirectory)) this.#addDirectory(path, 1);
   }
@@ -86,10 +115,10 @@ class Draft {
     else if (isLicenseName(path)) {
       this.#docs.push({ path, description: 'License file' });
       this.#license = detectLicense(file.text ?? '') ?? this.#license;
-    } else this.#addByKind(file, fileKind(path));
+    } else this.#addByKind(file, kindOfName(path));
   }
 
-  #addByKind(file: ContextEntry, kind: FileKind): void {
+  #addByKind(file: ContextEntry, kind: FileKind | 'prompt'): void {
     switch (kind) {
       case 'model':
         this.#models.push(file);
@@ -99,6 +128,9 @@ class Draft {
         break;
       case 'docs':
         this.#docs.push({ path: file.path });
+        break;
+      case 'prompt':
+        this.#prompts.push({ path: file.path });
         break;
       case 'dataset':
         this.#datasets.push({ path: file.path });
@@ -112,6 +144,7 @@ class Draft {
 
   #addDirectory(path: string, level: number): void {
     const children = this.#children.get(path) ?? [];
+    if (this.#addSkill(path, children)) return;
     // one that is empty, or a link that nobody looked into, has nothing to describe it by
     const isOpen = children.length > 0 && (this.#depth < 0 || level <= this.#depth);
     if (this.#depth < 0 && isOpen) this.#open(children, level);
@@ -124,6 +157,17 @@ class Draft {
     }
   }
 
+  /** False when it holds no SKILL.md. */
+  #addSkill(path: string, children: readonly ContextEntry[]): boolean {
+    const file = children.find((child) => posix.basename(child.path) === SKILL_FILE && !child.isDirectory);
+    if (file === undefined) return false;
+    const header = readSkillHeader(file.text ?? '');
+    const { name, description } = header;
+    this.#prompts.push({ path, ...(name !== undefined && { name }), ...(description !== undefined && { description }) });
+    if (!path.includes('/')) this.skills.push(header);
+    return true;
+  }
+
   /** False when it is nothing in particular. */
   #addAsOne(path: string, children: readonly ContextEntry[]): boolean {
     const kinds = new Set(children.map(kindOf).filter((kind) => kind !== 'metadata'));
@@ -133,14 +177,15 @@ class Draft {
       this.#models.push(...children.filter((child) => kindOf(child) === 'metadata'));
     } else if (only === 'dataset') this.#datasets.push({ path });
     else if (only === 'docs') this.#docs.push({ path });
-    return only === 'model' || only === 'dataset' || only === 'docs';
+    else if (only === 'prompt') this.#prompts.push({ path });
+    return only !== undefined && only !== 'unknown';
   }
 
   #open(children: readonly ContextEntry[], level: number): void {
     for (const child of children) {
       const name = posix.basename(child.path);
       if (child.isDirectory) this.#addDirectory(child.path, level + 1);
-      else this.#addByKind(child, isReadmeName(name) || isLicenseName(name) ? 'docs' : fileKind(name));
+      else this.#addByKind(child, isReadmeName(name) || isLicenseName(name) ? 'docs' : kindOfName(name));
     }
   }
 
@@ -159,12 +204,17 @@ class Draft {
       ...(code.length > 0 ? { code } : {}),
       ...(datasets.length > 0 ? { datasets } : {}),
       ...(this.#docs.length > 0 ? { docs: this.#docs } : {}),
+      ...(this.#prompts.length > 0 ? { prompts: this.#prompts } : {}),
     });
   }
 }
 
-function kindOf({ isDirectory, path }: ContextEntry): FileKind {
-  return isDirectory ? 'unknown' : fileKind(posix.basename(path));
+function kindOfName(path: string): FileKind | 'prompt' {
+  return isPromptName(posix.basename(path)) ? 'prompt' : fileKind(path);
+}
+
+function kindOf({ isDirectory, path }: ContextEntry): FileKind | 'prompt' {
+  return isDirectory ? 'unknown' : kindOfName(path);
 }
 
 /** A file much larger than the others is the model and they are its parts; else the first of equals is. */

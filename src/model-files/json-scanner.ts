@@ -54,16 +54,19 @@ export class JsonScanner {
     this.#expect('"');
     const start = this.#at;
     let hasEscapes = false;
+    let isAscii = true;
     for (let byte = this.#bytes[this.#at]; byte !== QUOTE; byte = this.#bytes[this.#at]) {
       if (byte === undefined) throw this.fail('a text does not end', start);
       if (byte < 0x20) throw this.fail('a text has a control character');
       if (byte === BACKSLASH) hasEscapes = true;
+      else if (byte >= 0x80) isAscii = false;
       this.#at += byte === BACKSLASH ? 2 : 1;
     }
-    const slice = this.#bytes.subarray(start, this.#at);
-    if (!isUtf8(slice)) throw this.fail('a text is not UTF-8', start);
+    const end = this.#at;
+    // what follows a backslash was not looked at
+    if ((!isAscii || hasEscapes) && !isUtf8(this.#bytes.subarray(start, end))) throw this.fail('a text is not UTF-8', start);
     this.#at += 1;
-    const text = slice.toString('utf8');
+    const text = this.#bytes.toString(isAscii && !hasEscapes ? 'latin1' : 'utf8', start, end);
     if (!hasEscapes) return text;
     try {
       const value = JSON.parse(`"${text}"`) as string;

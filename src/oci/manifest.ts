@@ -76,12 +76,20 @@ export function parseIndex(bytes: Uint8Array, name: string): Index {
 
 function parse(bytes: Uint8Array, name: string, kind: 'manifest' | 'index'): unknown {
   const value = parseJson(bytes, name, kind);
+  requireOneKind(value, name, kind);
   if (isWellFormed(value, kind)) return value;
   const result = schemaOf(kind).safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   const field = issue === undefined || issue.path.length === 0 ? kind : `${kind} field \`${issue.path.join('.')}\``;
   throw invalid(name, `${field}: ${issue?.message ?? 'invalid'}`);
+}
+
+/** One document that is both could be judged as the one and used as the other, as its Content-Type has it (CVE-2021-41190). */
+function requireOneKind(value: unknown, name: string, kind: 'manifest' | 'index'): void {
+  if (typeof value !== 'object' || value === null) return;
+  const foreign = (kind === 'manifest' ? ['manifests'] : ['config', 'layers']).find((field) => Object.hasOwn(value, field));
+  if (foreign !== undefined) throw invalid(name, `the ${kind} has a field \`${foreign}\`, so that it could be taken for something else`);
 }
 
 function parseJson(bytes: Uint8Array, name: string, kind: string): unknown {

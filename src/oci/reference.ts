@@ -12,10 +12,18 @@ export interface Reference {
 }
 
 /** Where an artifact lives: a name in the store or a registry, or an image layout in a folder or tar file. */
-export type Location =
+export type Location = (
   | { readonly type: 'reference'; readonly reference: Reference }
   | { readonly type: 'layout'; readonly path: string; readonly reference: string | undefined }
-  | { readonly type: 'archive'; readonly path: string; readonly reference: string | undefined };
+  | { readonly type: 'archive'; readonly path: string; readonly reference: string | undefined }
+) & { readonly chosenFrom?: ChosenFrom };
+
+/** The index, in the same place, that an artifact was chosen from by its labels. */
+export interface ChosenFrom {
+  readonly digest: Digest;
+  /** As the user wrote it. */
+  readonly name: string;
+}
 
 const TAG = /^\w[\w.-]{0,127}$/;
 // distribution/reference grammar: path components of lower-case letters and digits joined by . _ __ or dashes
@@ -59,6 +67,10 @@ export function parseReference(text: string): Reference {
 }
 
 function checkRepository(text: string, repository: string): void {
+  if (text === '')
+    throw new KitError('REFERENCE_INVALID', 'the reference is empty', {
+      hint: 'it is `[registry/]repository[:tag][@digest]`: is a variable not set?',
+    });
   if (repository.length > 0 && repository.length <= 255 && REPOSITORY.test(repository)) return;
   if (repository.toLowerCase() !== repository && REPOSITORY.test(repository.toLowerCase())) {
     throw invalid(text, `repository (${repository}) name must be lowercase`, `write \`${repository.toLowerCase()}\``);
@@ -75,6 +87,9 @@ export function parseLocation(text: string): Location {
   const [, scheme, rest] = SCHEME.exec(text) ?? [];
   // a lone name such as `oci:v1` is still a path: the scheme wins, as in skopeo
   if (scheme === undefined || rest === undefined) return { type: 'reference', reference: parseReference(text) };
+  // as Helm, Flux and KServe name a registry: here it would be a folder at the root of the file system
+  if (/^\/\/[^/]/.test(rest))
+    throw invalid(text, '`//` names no folder', `write \`${rest.slice(2)}\` for a registry, \`${scheme}:DIR\` for a folder`);
   const type = scheme === 'oci' ? 'layout' : 'archive';
   const digestAt = rest.lastIndexOf('@');
   if (digestAt > 0 && isDigest(rest.slice(digestAt + 1)))

@@ -1,6 +1,6 @@
-import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import * as z from 'zod';
+import { homeDirectory } from '../home-directory.ts';
 import { KitError } from '../errors.ts';
 import { nearestName } from '../kitfile/nearest-name.ts';
 import { globToRegExp } from '../policy/pattern.ts';
@@ -207,7 +207,10 @@ function registrySettings(host: string, given: z.infer<typeof registry>, file: s
 
 /** Paths are relative to the configuration that names them. */
 function pathIn(file: string, name: string): string {
-  return resolve(dirname(file), name.replace(/^~(?=\/)/, homedir()));
+  return resolve(
+    dirname(file),
+    name.replace(/^~(?=\/)/, () => homeDirectory(process.env)),
+  );
 }
 
 function mirrorTable(prefix: string, mirrors: z.infer<typeof mirror>[] | undefined, file: string): MirrorTable[] {

@@ -1,5 +1,5 @@
-import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { homeDirectory } from '../home-directory.ts';
 import { KitError } from '../errors.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import type { NetworkOptions } from '../registry/options.ts';
@@ -64,7 +64,7 @@ export function createKit(options: KitOptions = {}): Kit {
 export function defaultHome(env: Environment, platform: NodeJS.Platform = process.platform): string {
   const chosen = env['KIT_HOME'] || env['KITOPS_HOME'];
   if (chosen) return chosen;
-  if (platform === 'win32') return join(env['LOCALAPPDATA'] || join(homedir(), 'AppData', 'Local'), 'kitops');
-  if (platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'kitops');
-  return join(env['XDG_DATA_HOME'] || join(homedir(), '.local', 'share'), 'kitops');
+  if (platform === 'win32') return join(env['LOCALAPPDATA'] || join(homeDirectory(env), 'AppData', 'Local'), 'kitops');
+  if (platform === 'darwin') return join(homeDirectory(env), 'Library', 'Caches', 'kitops');
+  return join(env['XDG_DATA_HOME'] || join(homeDirectory(env), '.local', 'share'), 'kitops');
 }

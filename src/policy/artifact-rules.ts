@@ -1,20 +1,27 @@
-import { judgeCondition, type Query, ruleName } from './condition.ts';
+import { judgeCondition, patternsOf, type Query, ruleName } from './condition.ts';
 import { ageProblem } from './duration.ts';
 import type { PolicyInput } from './input.ts';
-import { canonicalName, matchesFile, matchesRepository } from './pattern.ts';
+import { canonicalName, concernsRepository, fileMatcher, matchesRepository } from './pattern.ts';
 import type { Policy } from './schema.ts';
-import { broken, fewOf, held, type Verdict } from './verdict.ts';
+import { broken, fewOf, held, type Rule, type Verdict } from './verdict.ts';
 
 /** Rules about the artifact itself: its name, format, age, Kitfile and files. */
-export function artifactVerdicts(policy: Policy, input: PolicyInput, query: Query): Verdict[] {
-  const { created, formats, kitfile = [] } = policy;
+export function artifactRules(policy: Policy, input: PolicyInput, query: Query): Rule[] {
+  const { created, files, formats, kitfile = [], references } = policy;
   return [
-    ...referenceVerdicts(policy.references, input),
-    ...(formats === undefined ? [] : [judgeFormat(formats, input)]),
-    ...(created === undefined ? [] : [judgeCreated(created.maxAge, input)]),
-    ...kitfile.map((condition) => judgeKitfile(condition, input, query)),
-    ...fileVerdicts(policy.files, input),
+    { name: 'references', patterns: patternsIn(references), judge: () => referenceVerdicts(references, input) },
+    { name: 'formats', patterns: [], judge: () => (formats === undefined ? [] : [judgeFormat(formats, input)]) },
+    { name: 'created', patterns: [], judge: () => (created === undefined ? [] : [judgeCreated(created.maxAge, input)]) },
+    ...kitfile.map((condition): Rule => {
+      const name = ruleName('kitfile', condition);
+      return { name, patterns: patternsOf(condition), judge: () => [judgeKitfile(name, condition, input, query)] };
+    }),
+    { name: 'files', patterns: patternsIn(files), judge: () => fileVerdicts(files, input) },
   ];
+}
+
+function patternsIn(rules: Policy['references'] | Policy['files']): string[] {
+  return [...(rules?.allow ?? []), ...(rules?.deny ?? [])];
 }
 
 function referenceVerdicts(references: Policy['references'], { registry, repository, reference, pinned }: PolicyInput): Verdict[] {
@@ -27,7 +34,7 @@ function referenceVerdicts(references: Policy['references'], { registry, reposit
     verdicts.push(isAllowed ? held('references.allow') : broken('references.allow', message, 'take it from one of those'));
   }
   if (deny !== undefined) {
-    const pattern = name === undefined ? undefined : deny.find((one) => matchesRepository(one, name));
+    const pattern = name === undefined ? undefined : deny.find((one) => concernsRepository(one, name));
     const message = name === undefined ? 'it has no name to compare' : `${name} is denied by ${pattern ?? ''}`;
     const isHeld = name !== undefined && pattern === undefined;
     verdicts.push(isHeld ? held('references.deny') : broken('references.deny', message, 'take it from another repository'));
@@ -55,8 +62,7 @@ function judgeCreated(maxAge: string, { created, now = '' }: PolicyInput): Verdi
   return problem === undefined ? held(rule) : broken(rule, `it says that it was made at ${problem}`, 'pack it again, from what is current');
 }
 
-function judgeKitfile(condition: NonNullable<Policy['kitfile']>[number], { kitfile }: PolicyInput, query: Query): Verdict {
-  const rule = ruleName('kitfile', condition);
+function judgeKitfile(rule: string, condition: NonNullable<Policy['kitfile']>[number], { kitfile }: PolicyInput, query: Query): Verdict {
   if (kitfile === undefined) return broken(rule, 'it has no Kitfile', '`kit pack` makes one from a Kitfile');
   const hint = condition.hint ?? `correct ${condition.path} in the Kitfile and pack it again`;
   return judgeCondition(rule, { ...condition, hint }, kitfile, query);
@@ -66,16 +72,17 @@ function fileVerdicts(rules: Policy['files'], { files, unknown = [] }: PolicyInp
   if (rules === undefined) return [];
   const { allow, deny, denyContent } = rules;
   const named = [
-    { rule: 'files.allow', patterns: allow, isWrong: (path: string) => allow?.some((one) => matchesFile(one, path)) !== true },
-    { rule: 'files.deny', patterns: deny, isWrong: (path: string) => deny?.some((one) => matchesFile(one, path)) === true },
+    { rule: 'files.allow', patterns: allow, isWrong: (isNamed: boolean) => !isNamed },
+    { rule: 'files.deny', patterns: deny, isWrong: (isNamed: boolean) => isNamed },
   ];
   const verdicts = named.flatMap(({ rule, patterns, isWrong }) => {
     if (patterns === undefined) return [];
+    const matchers = patterns.map(fileMatcher);
     if (files === undefined) return [notListed(rule, unknown)];
     const unlisted = files.filter(({ remote, size }) => remote !== undefined && size === undefined).map(({ remote = '' }) => remote);
     if (unlisted.length > 0)
       return [broken(rule, `nothing in it says which files are at ${fewOf(unlisted)}`, '`kit pack` records them: pack it again')];
-    const wrong = files.filter(({ path }) => isWrong(path)).map(({ path }) => path);
+    const wrong = files.filter(({ path }) => isWrong(matchers.some((matches) => matches(path)))).map(({ path }) => path);
     const message = `it holds ${wrong.length === 1 ? 'a file that is' : `${wrong.length} files that are`} not allowed: ${fewOf(wrong)}`;
     return [wrong.length === 0 ? held(rule) : broken(rule, message, 'pack it again without them')];
   });

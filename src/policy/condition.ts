@@ -14,6 +14,11 @@ export function fullPath(path: string): string {
   return path.startsWith('$') ? path : `$.${path}`;
 }
 
+/** What of a condition may take its time. */
+export function patternsOf({ pattern, valueRegexp, path }: Condition): string[] {
+  return [pattern, valueRegexp, path].filter((one) => one !== undefined);
+}
+
 /** What an entry of `conditions` or `kitfile` is called in messages. */
 export function ruleName(section: string, { name, path }: Condition): string {
   return `${section}.${name ?? path}`;

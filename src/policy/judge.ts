@@ -1,22 +1,58 @@
-import { artifactVerdicts } from './artifact-rules.ts';
-import { conditionProblem, judgeCondition, type Query, ruleName } from './condition.ts';
+import { withTimeLimit } from '../time-limit.ts';
+import { artifactRules } from './artifact-rules.ts';
+import { conditionProblem, judgeCondition, patternsOf, type Query, ruleName } from './condition.ts';
 import { type JudgedAttestation, type PolicyInput, readInput } from './input.ts';
 import { predicateTypeOf } from '../signing/predicate-types.ts';
-import type { Policy } from './schema.ts';
+import type { Policy, Signer } from './schema.ts';
 import { signersProblem } from './signers.ts';
-import { broken, fewOf, held, type Verdict } from './verdict.ts';
+import { broken, fewOf, held, type Rule, type Verdict } from './verdict.ts';
 
-/** What became of every rule of a policy, but for those in Rego. Pure: what is known stands in `document`. */
-export function judge(policy: Policy, document: unknown, query: Query): Verdict[] {
+/**
+ * What became of every rule of a policy, but for those in Rego. Pure: what is known stands in `document`.
+ * @throws KitError POLICY_INVALID naming the rule that takes too long: a document may be made for that
+ */
+export function judge(policy: Policy, document: unknown, query: Query, limitMs?: number): Verdict[] {
   const input = readInput(document);
+  const verdicts: Verdict[] = [];
+  let current: Rule | undefined;
+  const work = (): void => {
+    for (const rule of rulesOf(policy, document, input, query)) {
+      current = rule;
+      verdicts.push(...rule.judge());
+    }
+  };
+  const what = (): string => {
+    const { name = '', patterns = [] } = current ?? {};
+    const subject = input.reference === undefined ? '' : `${input.reference}: `;
+    return `${subject}the rule ${name} of the policy ${policy.name} (${fewOf(patterns.map((one) => `\`${one}\``))})`;
+  };
+  withTimeLimit(work, 'POLICY_INVALID', what, limitMs);
+  return verdicts;
+}
+
+function rulesOf(policy: Policy, document: unknown, input: PolicyInput, query: Query): Rule[] {
   const { signatures = [], attestations = [], conditions = [], sbom } = policy;
   return [
-    ...artifactVerdicts(policy, input, query),
-    ...signatures.map((rule, index) => judgeSignatures(`signatures${labelOf(rule.name, index)}`, rule, input)),
-    ...attestations.map((rule, index) => judgeAttestations(`attestations${labelOf(rule.name, index)}`, rule, input, query)),
-    ...(sbom === undefined ? [] : [judgeSbom(sbom, input)]),
-    ...conditions.map((condition) => judgeCondition(ruleName('conditions', condition), condition, document, query)),
+    ...artifactRules(policy, input, query),
+    ...signatures.map((rule, index): Rule => {
+      const name = `signatures${labelOf(rule.name, index)}`;
+      return { name, patterns: regexpsOf(rule.signers), judge: () => [judgeSignatures(name, rule, input)] };
+    }),
+    ...attestations.map((rule, index): Rule => {
+      const name = `attestations${labelOf(rule.name, index)}`;
+      const patterns = [...regexpsOf(rule.signers), ...(rule.conditions ?? []).flatMap(patternsOf)];
+      return { name, patterns, judge: () => [judgeAttestations(name, rule, input, query)] };
+    }),
+    { name: 'sbom', patterns: regexpsOf(sbom?.signers ?? []), judge: () => (sbom === undefined ? [] : [judgeSbom(sbom, input)]) },
+    ...conditions.map((condition): Rule => {
+      const name = ruleName('conditions', condition);
+      return { name, patterns: patternsOf(condition), judge: () => [judgeCondition(name, condition, document, query)] };
+    }),
   ];
+}
+
+function regexpsOf(signers: readonly Signer[]): string[] {
+  return signers.flatMap(({ identityRegexp, issuerRegexp }) => [identityRegexp, issuerRegexp].filter((one) => one !== undefined));
 }
 
 function labelOf(name: string | undefined, index: number): string {

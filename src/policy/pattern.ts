@@ -32,23 +32,29 @@ export function globToRegExp(pattern: string, flags = 'u'): RegExp {
 }
 
 /**
- * True when the pattern names the file, whatever the case: a model that a loader on some system would find must not slip through. As in
+ * Says whether the pattern names a file, whatever the case: a model that a loader on some system would find must not slip through. As in
  * .gitignore, a pattern without a slash applies to names at any depth, and one that names a folder to all below it.
  */
-export function matchesFile(pattern: string, path: string): boolean {
+export function fileMatcher(pattern: string): (path: string) => boolean {
   const clean = pattern.replace(/^\.?\/+/, '').replace(/\/+$/, '/**');
-  const glob = globToRegExp(pattern.includes('/') ? clean : `**/${clean}`, 'iu');
-  return glob.test(path) || globToRegExp(`${pattern.includes('/') ? clean : `**/${clean}`}/**`, 'iu').test(path);
+  const glob = pattern.includes('/') ? clean : `**/${clean}`;
+  const [itself, below] = [globToRegExp(glob, 'iu'), globToRegExp(`${glob}/**`, 'iu')];
+  return (path) => itself.test(path) || below.test(path);
 }
 
 const DOCKER_HUB = new Set(['index.docker.io', 'registry-1.docker.io', 'registry.hub.docker.com']);
 
-/** One spelling for each place: `registry/repository`, the host in lower case, without the port of https, Docker Hub under one name. */
+/** One spelling for each place: `registry/repository`, the host as it is asked (in lower case, without the port of https), Docker Hub under one name. */
 export function canonicalName(registry: string | undefined, repository: string): string {
   if (registry === undefined) return repository;
-  const host = registry.toLowerCase().replace(/:443$/, '');
+  const host = canonicalHost(registry);
   if (host !== 'docker.io' && !DOCKER_HUB.has(host)) return `${host}/${repository}`;
   return `docker.io/${repository.includes('/') ? repository : `library/${repository}`}`;
+}
+
+/** `ghcr.io:0443` is ghcr.io to whoever connects, and `127.1` is 127.0.0.1. */
+function canonicalHost(registry: string): string {
+  return URL.parse(`https://${registry}`)?.host ?? registry.toLowerCase();
 }
 
 /** Patterns of repositories are like those of paths: `ghcr.io/team/*` is one level, `ghcr.io/team/**` is all below. `name` is canonical. */
@@ -56,11 +62,28 @@ export function matchesRepository(pattern: string, name: string): boolean {
   return globToRegExp(canonicalPattern(pattern), 'iu').test(name);
 }
 
+/**
+ * True also where another spelling may be the same place, for what restricts: port 80 is that of http, and local storage has one name with
+ * and without `localhost/`.
+ */
+export function concernsRepository(pattern: string, name: string): boolean {
+  return matchesRepository(pattern, name) || globToRegExp(loosely(canonicalPattern(pattern)), 'iu').test(loosely(name));
+}
+
+function loosely(name: string): string {
+  return name.replace(/^([^/]*):0*80\//, '$1/').replace(/^localhost\//, '');
+}
+
 /** A host that is written in another way than that of names would match nothing, and so leave out what it is for. */
 function canonicalPattern(pattern: string): string {
-  const [, host, rest = ''] = /^([^/*?{[]+)\/(.*)$/su.exec(pattern) ?? [];
-  if (host === undefined) return pattern;
+  const [, host, rest = ''] = /^(\[[\da-f]*:[\da-f:.]*\](?::\d+)?|[^/*?{[]+)\/(.*)$/isu.exec(pattern) ?? [];
+  if (host === undefined) return pattern.replace(/^([^/]*):0*443\//, '$1/');
+  // as in references, a first part without any of these is no host
+  if (host !== 'localhost' && !/[.:[]/.test(host)) return pattern;
   const name = canonicalName(host, rest);
   // `docker.io/*` is no name in `library`
-  return /[*?{[]/.test(rest) ? `${name.slice(0, name.indexOf('/'))}/${rest}` : name;
+  const [place = ''] = name.split('/', 1);
+  const canonical = /[*?{[]/.test(rest) ? `${place}/${rest}` : name;
+  // the brackets of an IPv6 address choose nothing
+  return host.startsWith('[') ? canonical.replace('[', '[[]') : canonical;
 }

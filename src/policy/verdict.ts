@@ -11,6 +11,14 @@ export interface Verdict {
   readonly hint?: string;
 }
 
+/** What a policy asks for, to be judged by its turn: patterns and paths may take their time. */
+export interface Rule {
+  readonly name: string;
+  /** The patterns, regular expressions and paths in it. */
+  readonly patterns: readonly string[];
+  readonly judge: () => readonly Verdict[];
+}
+
 export function held(rule: string): Verdict {
   return { rule, passed: true };
 }

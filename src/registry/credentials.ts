@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, realpath, rename, rm, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { homeDirectory } from '../home-directory.ts';
 import { KitError } from '../errors.ts';
 import { type Credential, credentialKey } from './credential.ts';
 import { askCredentialHelper } from './credential-helper.ts';
@@ -46,15 +46,11 @@ async function credentialOf(
 function credentialFiles({ env = {}, home }: CredentialOptions): string[] {
   const files: string[] = [];
   if (home !== undefined) files.push(credentialsPath(home));
-  const docker = env['DOCKER_CONFIG'] || join(userHome(env), '.docker');
+  const docker = env['DOCKER_CONFIG'] || join(homeDirectory(env), '.docker');
   files.push(join(docker, 'config.json'));
   if (env['REGISTRY_AUTH_FILE']) files.push(env['REGISTRY_AUTH_FILE']);
   if (env['XDG_RUNTIME_DIR']) files.push(join(env['XDG_RUNTIME_DIR'], 'containers', 'auth.json'));
   return files;
-}
-
-function userHome(env: Readonly<Record<string, string | undefined>>): string {
-  return env['HOME'] || env['USERPROFILE'] || homedir();
 }
 
 function credentialsPath(home: string): string {

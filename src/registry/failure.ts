@@ -4,7 +4,8 @@ import type { Endpoint } from './endpoint.ts';
 import { plainText, redactUrl } from './redact.ts';
 import { parseRetryAfter } from './retry.ts';
 import { TransientError } from './transient.ts';
-import type { Method, TransportResponse } from './transport.ts';
+import type { Method } from './exchange.ts';
+import type { TransportResponse } from './transport.ts';
 
 /** What a request is about: for messages and for the meaning of 404. */
 export interface Subject {

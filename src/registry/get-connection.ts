@@ -1,18 +1,12 @@
 import type { Socket } from 'node:net';
 import { BodyBuffer } from './body-buffer.ts';
+import type { ExchangeLimits } from './exchange.ts';
 import { MAX_HEAD_BYTES, parseResponseHead, type ResponseHead } from './response-head.ts';
 
 /** What is read at once while the head is awaited: bytes of the body that come with it have to be copied. */
 const HEAD_READ_BYTES = 8 * 1024;
 const HEAD_END = Buffer.from('\r\n\r\n');
 const IDLE_MS = 10_000;
-
-export interface ConnectionTimeouts {
-  /** Until the connection stands, TLS included. */
-  readonly connectMs: number;
-  /** Without a byte, once it stands. */
-  readonly stallMs: number;
-}
 
 /** How a socket hands over what it reads: straight into memory of the reader's choice (`onread` of `net.connect`). */
 export interface ReadInto {
@@ -24,7 +18,7 @@ export interface ConnectionOptions {
   /** Opens the socket; it is ready at `readyEvent`. */
   readonly open: (onread: ReadInto) => Socket;
   readonly readyEvent: 'connect' | 'secureConnect';
-  readonly timeouts: ConnectionTimeouts;
+  readonly limits: ExchangeLimits;
   /** The exchange is over and the connection can carry another. */
   readonly onIdle: (connection: GetConnection) => void;
   readonly onClose: (connection: GetConnection) => void;
@@ -79,7 +73,7 @@ export class GetConnection {
     this.#socket.setTimeout(0);
     this.#signal = signal;
     signal?.addEventListener('abort', this.#abort, { once: true });
-    this.#arm(this.#isConnected ? this.#options.timeouts.stallMs : this.#options.timeouts.connectMs);
+    this.#arm(this.#isConnected ? this.#options.limits.silenceMs : this.#options.limits.connectMs);
     this.#socket.write(request, 'latin1');
     return promise;
   }
@@ -92,7 +86,7 @@ export class GetConnection {
 
   #connected(): void {
     this.#isConnected = true;
-    if (this.#state === 'head') this.#arm(this.#options.timeouts.stallMs);
+    if (this.#state === 'head') this.#arm(this.#options.limits.silenceMs);
   }
 
   #space(): Uint8Array {
@@ -137,7 +131,7 @@ export class GetConnection {
     this.#headBytes = 0;
     this.#pending?.resolve(this.#response);
     this.#pending = undefined;
-    this.#arm(this.#options.timeouts.stallMs);
+    this.#arm(this.#options.limits.silenceMs);
     return this.#continue(true);
   }
 
@@ -157,7 +151,7 @@ export class GetConnection {
 
   #resume(): void {
     if (this.#state !== 'body') return;
-    this.#arm(this.#options.timeouts.stallMs);
+    this.#arm(this.#options.limits.silenceMs);
     this.#socket.resume();
   }
 

@@ -1,37 +1,21 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
-import { connect as connectTls, type ConnectionOptions as TlsOptions } from 'node:tls';
+import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import type { BodyBuffer } from './body-buffer.ts';
-import { type ConnectionTimeouts, GetConnection, type GetResponse, type ReadInto, Unanswered } from './get-connection.ts';
+import { DISCARD_LIMIT, type ExchangeLimits, type ExchangeRequest, type ExchangeResponse } from './exchange.ts';
+import { GetConnection, type GetResponse, type ReadInto, Unanswered } from './get-connection.ts';
 import type { TlsSettings } from './tls.ts';
 
 const MAX_IDLE = 16;
-/** What is worth reading away to keep a connection. */
-const DISCARD_LIMIT = 64 * 1024;
 // what could end the head of the request, or a part of it
 // oxlint-disable-next-line no-control-regex
 const UNSAFE_VALUE = /[^\t\u0020-\u007e\u0080-\u00ff]/;
 const UNSAFE_NAME = /[^!#$%&'*+.^_`|~0-9A-Za-z-]/;
 const UNSAFE_PATH = /[^\u0021-\u007e]/;
 
-export interface PlainGet {
-  readonly url: URL;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly signal: AbortSignal | undefined;
-}
+type PlainGet = Pick<ExchangeRequest, 'url' | 'headers' | 'signal'>;
 
-export interface PlainResponse {
-  readonly status: number;
-  header(name: string): string | undefined;
-  /** Bytes, or undefined at the end. */
-  next(): Promise<Uint8Array | undefined>;
-  /** Gives up the rest of the body; the connection stays where that is cheap. */
-  discard(): Promise<void>;
-  /** Gives up the rest of the body and the connection. */
-  leave(): void;
-}
-
-export interface GetPoolOptions {
-  readonly timeouts: ConnectionTimeouts;
+interface GetPoolOptions {
+  readonly limits: ExchangeLimits;
   readonly tls: (url: URL) => Promise<TlsSettings>;
 }
 
@@ -46,14 +30,14 @@ export class GetPool {
   }
 
   /** Undefined when the request or its answer is of a kind that this reader leaves to others. @throws the error of the socket */
-  async send(request: PlainGet): Promise<PlainResponse | undefined> {
+  async send(request: PlainGet): Promise<ExchangeResponse | undefined> {
     const text = requestHead(request);
     if (text === undefined) return undefined;
     const { origin } = request.url;
     const kept = this.#idle.get(origin)?.pop();
     if (kept !== undefined) {
       try {
-        return wrap(kept, await kept.get(text, request.signal));
+        return wrap(kept, await kept.get(text, request.signal), request.signal);
       } catch (error) {
         // the server had closed it meanwhile
         if (!(error instanceof Unanswered)) throw error;
@@ -61,7 +45,7 @@ export class GetPool {
     }
     const connection = await this.#connect(request.url);
     try {
-      return wrap(connection, await connection.get(text, request.signal));
+      return wrap(connection, await connection.get(text, request.signal), request.signal);
     } catch (error) {
       throw error instanceof Unanswered ? (error.cause ?? error) : error;
     }
@@ -75,11 +59,11 @@ export class GetPool {
 
   async #connect(url: URL): Promise<GetConnection> {
     const isSecure = url.protocol === 'https:';
-    const tls = isSecure ? await this.#options.tls(url) : undefined;
+    const open = isSecure ? tlsOpener(url, await this.#options.tls(url)) : tcpOpener(url);
     const connection = new GetConnection({
-      open: (onread) => openSocket(url, onread, tls),
+      open,
       readyEvent: isSecure ? 'secureConnect' : 'connect',
-      timeouts: this.#options.timeouts,
+      limits: this.#options.limits,
       onIdle: (idle) => {
         const list = this.#idle.get(url.origin) ?? [];
         this.#idle.set(url.origin, list);
@@ -98,14 +82,32 @@ export class GetPool {
   }
 }
 
-function openSocket(url: URL, read: ReadInto, tls: TlsSettings | undefined): Socket {
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
-  const onread = { buffer: read.buffer, callback: read.callback };
-  const port = Number(url.port || (tls === undefined ? 80 : 443));
-  if (tls === undefined) return connectTcp({ host, port, onread });
-  const options: TlsOptions & { onread: typeof onread } = { host, port, onread, ...tls, ALPNProtocols: ['http/1.1'] };
+type Opener = (onread: ReadInto) => Socket;
+
+function tcpOpener(url: URL): Opener {
+  return (onread) => connectTcp({ host: hostOf(url), port: Number(url.port || 80), onread: { ...onread } });
+}
+
+function tlsOpener(url: URL, settings: TlsSettings): Opener {
+  // loaded here: 10 ms that plain http does not need
+  const { connect } = process.getBuiltinModule('node:tls');
+  const host = hostOf(url);
   // a name of the certificate cannot be asked for by address
-  return connectTls(isIP(host) === 0 ? { ...options, servername: host } : options);
+  const to = {
+    host,
+    port: Number(url.port || 443),
+    ...settings,
+    ALPNProtocols: ['http/1.1'],
+    ...(isIP(host) === 0 && { servername: host }),
+  };
+  return (onread) => {
+    const options: TlsOptions & { onread: ReadInto } = { ...to, onread: { ...onread } };
+    return connect(options);
+  };
+}
+
+function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[(.*)\]$/, '$1');
 }
 
 /** Undefined when a part of it could be taken for more than it is. */
@@ -118,7 +120,7 @@ function requestHead({ url, headers }: PlainGet): string | undefined {
   return `GET ${target} HTTP/1.1\r\n${fields.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`;
 }
 
-function wrap(connection: GetConnection, response: GetResponse | undefined): PlainResponse | undefined {
+function wrap(connection: GetConnection, response: GetResponse | undefined, signal: AbortSignal | undefined): ExchangeResponse | undefined {
   if (response === undefined) return undefined;
   const { head, body } = response;
   const leave = (): void => {
@@ -129,10 +131,22 @@ function wrap(connection: GetConnection, response: GetResponse | undefined): Pla
   return {
     status: head.status,
     header: (name) => head.headers.get(name),
-    next: async () => await body.next(),
+    body: read(body, signal, leave),
     discard: async () => await discard(body, leave),
-    leave,
   };
+}
+
+async function* read(body: BodyBuffer, signal: AbortSignal | undefined, leave: () => void): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    for (;;) {
+      signal?.throwIfAborted();
+      const chunk = await body.next();
+      if (chunk === undefined) return;
+      yield chunk;
+    }
+  } finally {
+    leave();
+  }
 }
 
 async function discard(body: BodyBuffer, leave: () => void): Promise<void> {

@@ -2,6 +2,7 @@ import type { Bytes } from '../blobs/source.ts';
 import type { CallOptions } from '../events.ts';
 import { Authenticator, type Authorization } from './auth.ts';
 import type { Endpoint } from './endpoint.ts';
+import type { Method } from './exchange.ts';
 import { type FailedExchange, registryFailure, type Subject } from './failure.ts';
 import { leadsInside } from './location.ts';
 import type { NetworkOptions, Sleep } from './options.ts';
@@ -9,7 +10,7 @@ import { RangeBudget } from './range-budget.ts';
 import { RANGE_LIMITS } from './range-planner.ts';
 import { isRedirect, nextHop } from './redirect.ts';
 import { timerSleep, withRetry } from './retry.ts';
-import { type Method, Transport, type TransportResponse } from './transport.ts';
+import { Transport, type TransportResponse } from './transport.ts';
 import { UploadRecords } from './upload-records.ts';
 
 export interface RegistryRequest {

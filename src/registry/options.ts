@@ -34,8 +34,8 @@ export interface NetworkOptions {
   readonly chunkSizes?: Readonly<Record<string, number>> | undefined;
   /** How retries wait; tests pass one that does not. */
   readonly sleep?: Sleep | undefined;
-  /** How blobs are read: `socket` (unless told) straight from the connection where the answer is plain, `undici` always through its parser. */
-  readonly bodyReader?: 'socket' | 'undici' | undefined;
+  /** How blobs are read: `socket` (unless told) straight from the connection where the answer is plain, `parser` always through that of Node. */
+  readonly bodyReader?: 'socket' | 'parser' | undefined;
   /** How long an answer or its next byte may take, in milliseconds. */
   readonly stallTimeoutMs?: number | undefined;
   /** Bytes per second that a connection has to carry, on average over that time, in either direction. */

@@ -1,6 +1,7 @@
 import { KitError } from '../errors.ts';
 import { redactUrl } from './redact.ts';
-import type { Method, TransportResponse } from './transport.ts';
+import type { Method } from './exchange.ts';
+import type { TransportResponse } from './transport.ts';
 
 const MAX_HOPS = 5;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);

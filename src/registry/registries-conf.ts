@@ -1,7 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { homeDirectory } from '../home-directory.ts';
 import { KitError } from '../errors.ts';
 import type { MirrorTable } from './mirrors.ts';
 import { isMissing, parseToml, readToml } from './toml-file.ts';
@@ -38,7 +38,7 @@ const HINT = 'see containers-registries.conf(5), or set `registries-conf = false
  */
 export async function readRegistriesConf(env: Environment, root = '/'): Promise<MirrorTable[]> {
   const system = join(root, 'etc', 'containers', 'registries.conf');
-  const user = join(env['HOME'] || env['USERPROFILE'] || homedir(), '.config', 'containers', 'registries.conf');
+  const user = join(homeDirectory(env), '.config', 'containers', 'registries.conf');
   const chosen = env['CONTAINERS_REGISTRIES_CONF'];
   const isUsers = !chosen && (await exists(user));
   const main = chosen || (isUsers ? user : system);

@@ -67,23 +67,30 @@ export async function* watchSent(
   const watch = new RateWatch(limits);
   const buffered = getDefaultHighWaterMark(false);
   let piece = SMALLEST_PIECE_BYTES;
-  for await (const chunk of bytes) {
-    for (let at = 0; at < chunk.byteLength;) {
-      const left = chunk.byteLength - at;
-      // no small rest: a piece below the buffer of the socket may wait there unseen
-      const length = left < 2 * piece ? left : piece;
-      const handed = performance.now();
-      const timer = setTimeout(() => giveUp(new StalledError('no byte could be sent')), limits.silenceMs);
-      try {
+  let isHanded = false;
+  // one for all pieces: it is wound up again for each, and what it does while the source is waited for does not count
+  const timer = setTimeout(() => {
+    if (isHanded) giveUp(new StalledError('no byte could be sent'));
+  }, limits.silenceMs).unref();
+  try {
+    for await (const chunk of bytes) {
+      for (let at = 0; at < chunk.byteLength;) {
+        const left = chunk.byteLength - at;
+        // no small rest: a piece below the buffer of the socket may wait there unseen
+        const length = left < 2 * piece ? left : piece;
+        const handed = performance.now();
+        isHanded = true;
+        timer.refresh();
         yield chunk.subarray(at, at + length);
-      } finally {
-        clearTimeout(timer);
+        isHanded = false;
+        const tookMs = performance.now() - handed;
+        watch.moved(length, tookMs);
+        piece = tookMs < SOON_MS ? Math.min(piece * 2, CHUNK_BYTES) : SMALLEST_PIECE_BYTES;
+        at += length;
       }
-      const tookMs = performance.now() - handed;
-      watch.moved(length, tookMs);
-      piece = tookMs < SOON_MS ? Math.min(piece * 2, CHUNK_BYTES) : SMALLEST_PIECE_BYTES;
-      at += length;
+      if (chunk.byteLength >= buffered) releaseChunk(chunk);
     }
-    if (chunk.byteLength >= buffered) releaseChunk(chunk);
+  } finally {
+    clearTimeout(timer);
   }
 }

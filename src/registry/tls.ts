@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
+import type { SecureContext } from 'node:tls';
+import { homeDirectory } from '../home-directory.ts';
 import { isDockerHub } from './credential.ts';
 import { KitError } from '../errors.ts';
 import type { NetworkOptions } from './options.ts';
@@ -59,6 +59,8 @@ async function tlsSettings(
   const { cert, key } = clientFiles(options) ?? clientFiles(settings ?? {}) ?? { cert: found?.cert, key: found?.key };
   const files = [...(options.caFiles ?? []), ...(settings?.caFiles ?? []), ...(found?.authorities ?? [])];
   const [certPem, keyPem, ...own] = await Promise.all([readPem(cert), readPem(key), ...files.map(readPem)]);
+  // loaded here: 10 ms that plain http does not need
+  const { createSecureContext, getCACertificates } = process.getBuiltinModule('node:tls');
   const authorities = new Set([...getCACertificates('default'), ...getCACertificates('system'), ...own.filter((pem) => pem !== undefined)]);
   try {
     const secureContext = createSecureContext({ ca: [...authorities], ...(certPem && keyPem ? { cert: certPem, key: keyPem } : {}) });
@@ -89,7 +91,7 @@ function clientFiles({
  * certificate. The first folder that exists counts.
  */
 async function certsFor(url: URL, env: Readonly<Record<string, string | undefined>>): Promise<PemFiles | undefined> {
-  const home = env['HOME'] || env['USERPROFILE'] || homedir();
+  const home = homeDirectory(env);
   const roots = [join(home, '.config', 'containers', 'certs.d'), '/etc/containers/certs.d', '/etc/docker/certs.d'];
   const names = isDockerHub(url.hostname) ? ['docker.io', url.host] : [url.host, ...(url.port === '' ? [`${url.hostname}:443`] : [])];
   for (const folder of roots.flatMap((root) => names.map((name) => join(root, name)))) {

@@ -1,6 +1,8 @@
 import { X509Certificate } from 'node:crypto';
+import { withTimeLimit } from '../time-limit.ts';
 import { fulcioClaims } from './fulcio-claims.ts';
 import { certificateIn } from './material.ts';
+import { plainText } from '../registry/redact.ts';
 import { checkProofs, type Trust } from './proofs.ts';
 import { notAccepted } from './requirement.ts';
 import type { Verifier } from './verifier.ts';
@@ -30,8 +32,13 @@ export function identityVerifier(wanted: readonly IdentityRequirement[], trust: 
       const { certificate, logs, times } = await checkProofs(content, trust);
       const identity = certificate?.subjectAlternativeName ?? '';
       const issuer = certificate?.extensions?.issuer ?? '';
-      const isWanted = wanted.some((one) => matches(one.identity, identity) && matches(one.issuer, issuer));
-      if (!isWanted) throw notAccepted(`it is by ${identity} (${issuer}), not by ${name}${nearMiss(wanted, identity)}`);
+      let problem: string | undefined;
+      const compare = (): void => {
+        const isWanted = wanted.some((one) => matches(one.identity, identity) && matches(one.issuer, issuer));
+        problem = isWanted ? undefined : `it is by ${identity} (${issuer}), not by ${name}${nearMiss(wanted, identity)}`;
+      };
+      withTimeLimit(compare, 'USAGE', () => `${name}, compared with ${plainText(identity)},`);
+      if (problem !== undefined) throw notAccepted(problem);
       return { type: 'identity', identity, issuer, claims: fulcioClaims(new X509Certificate(Buffer.from(der, 'base64')).raw), logs, times };
     },
   };

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TrustedRoot } from '@sigstore/protobuf-specs';
@@ -26,7 +27,8 @@ const TARGET = 'trusted_root.json';
 export async function loadTrustedRoot({ file, tufMirror = PUBLIC_MIRROR, tufRoot, offline, cache }: TrustSource): Promise<TrustedRoot> {
   if (file !== undefined) return await readTrustedRoot(file);
   const mirror = tufMirror.replace(/\/$/, '');
-  if (!URL.canParse(mirror)) throw new KitError('CONFIG_INVALID', `the TUF repository ${tufMirror} is no URL`);
+  if (!URL.canParse(mirror))
+    throw new KitError('CONFIG_INVALID', `the TUF repository ${tufMirror} is no URL`, { hint: 'write it as https://HOST/PATH' });
   if (offline === true) return await readCached(cache, mirror);
   if (tufRoot !== undefined) await readFile(tufRoot).catch((error: unknown) => Promise.reject(asPathError(error, tufRoot)));
   const { getTrustedRoot } = await import('@sigstore/tuf');
@@ -38,16 +40,19 @@ export async function loadTrustedRoot({ file, tufMirror = PUBLIC_MIRROR, tufRoot
       ...(tufRoot !== undefined && { rootPath: tufRoot, forceInit: true }),
     });
   } catch (cause) {
-    throw failed(mirror, cause as Error);
+    throw failed(mirror, cause as Error, existsSync(keptFile(cache, mirror)));
   }
 }
 
-/** The file that the library keeps once it has checked it. */
-async function readCached(cache: string, mirror: string): Promise<TrustedRoot> {
+/** The file that the library keeps once it has checked it. When it first asks the public repository, it puts the one there that it came with. */
+function keptFile(cache: string, mirror: string): string {
   const { host, pathname } = new URL(mirror);
-  const file = join(cache, encodeURIComponent(host + pathname.replace(/\/$/, '')), 'targets', TARGET);
+  return join(cache, encodeURIComponent(host + pathname.replace(/\/$/, '')), 'targets', TARGET);
+}
+
+async function readCached(cache: string, mirror: string): Promise<TrustedRoot> {
   try {
-    return await readTrustedRoot(file);
+    return await readTrustedRoot(keptFile(cache, mirror));
   } catch (cause) {
     if (!isKitError(cause, 'PATH_NOT_FOUND')) throw cause;
     throw new KitError('CONFIG_INVALID', `no trusted root of ${mirror} was fetched before, so none can be used offline`, {
@@ -78,7 +83,7 @@ async function readTrustedRoot(file: string): Promise<TrustedRoot> {
   }
 }
 
-function failed(mirror: string, error: Error & { code?: string; cause?: unknown }): KitError {
+function failed(mirror: string, error: Error & { code?: string; cause?: unknown }, isKept: boolean): KitError {
   const why = plainText((error.cause as Error | undefined)?.message ?? error.message);
   if (error.code === 'TUF_INIT_CACHE_ERROR') {
     return new KitError('CONFIG_INVALID', `the first root of the TUF repository ${mirror} is not known`, {
@@ -87,7 +92,7 @@ function failed(mirror: string, error: Error & { code?: string; cause?: unknown 
     });
   }
   return new KitError('NETWORK', `the trusted root cannot be had from the TUF repository ${mirror}: ${why}`, {
-    hint: 'give `--trusted-root FILE`, or `--offline` to use the one that was fetched last',
+    hint: isKept ? '`--offline` uses the one that is kept here; or give `--trusted-root FILE`' : 'try again, or give `--trusted-root FILE`',
     cause: error,
   });
 }

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { homeDirectory } from '../home-directory.ts';
 import { KitError } from '../errors.ts';
 import { askService, replyJson } from './ask-service.ts';
 import type { Environment } from './key-file.ts';
@@ -78,7 +78,7 @@ export function vaultKey(key: string, name: string, env: Environment): KeyServic
 /** What `vault login` leaves. */
 function storedToken(env: Environment): string | undefined {
   try {
-    return readFileSync(join(env['HOME'] || homedir(), '.vault-token'), 'utf8').trim() || undefined;
+    return readFileSync(join(homeDirectory(env), '.vault-token'), 'utf8').trim() || undefined;
   } catch {
     return undefined;
   }

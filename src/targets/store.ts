@@ -1,7 +1,7 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asPathError } from '../blobs/path-error.ts';
-import { KitError } from '../errors.ts';
+import { isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -9,7 +9,7 @@ import { writeFileAtomic } from './atomic-file.ts';
 import { BlobDirectory } from './blob-directory.ts';
 import { findGarbage, type FindGarbageOptions, type GarbageBlob, type ListedManifest, referrersOf, unreachedByTags } from './garbage.ts';
 import { DiskReserve } from './disk-reserve.ts';
-import { isErrno, withPath } from './io-error.ts';
+import { isErrno } from './io-error.ts';
 import { isModelKit } from './kitops-index.ts';
 import { fetchMetadata } from './manifest-bytes.ts';
 import { isManifestType } from '../oci/media-types.ts';
@@ -255,7 +255,9 @@ export class Store {
   /** Makes the layout where there is none yet. */
   async prepare(): Promise<void> {
     if (await this.exists()) return;
-    await withPath(this.storage, async () => await mkdir(join(this.storage, 'blobs', 'sha256'), { recursive: true }));
+    await mkdir(join(this.storage, 'blobs', 'sha256'), { recursive: true }).catch((error: unknown) => {
+      throw cannotMake(this.storage, error);
+    });
     await withLock(this.#lockFile, async () => {
       const index = join(this.storage, 'index.json');
       if ((await readIndexFile(index)) === undefined) await writeIndexFile(index, EMPTY_INDEX);
@@ -331,6 +333,16 @@ export class Store {
     }
     return removed;
   }
+}
+
+/** Where the user has no home directory, or a read-only one, it can lie elsewhere. */
+function cannotMake(storage: string, cause: unknown): Error {
+  const error = asPathError(cause, storage);
+  if (!isKitError(error, 'PATH_UNREADABLE', 'IO_FAILED')) return error;
+  return new KitError(error.code, `local storage cannot be made: ${error.message}`, {
+    cause,
+    hint: 'name a folder for it that may be written with `--config` or $KIT_HOME',
+  });
 }
 
 function sum(a: number, b: number): number {

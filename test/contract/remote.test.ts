@@ -4,7 +4,7 @@ import { serveLayout, serveStore } from '../support/kit-serve.ts';
 import { startRegistry } from '../support/registry.ts';
 import { describeTarget } from './target-contract.ts';
 
-for (const bodyReader of ['socket', 'undici'] as const) {
+for (const bodyReader of ['socket', 'parser'] as const) {
   describeTarget(`a repository of a registry, with bodies read by ${bodyReader}`, async () => {
     const registry = await startRegistry();
     const client = createRegistryClient({ env: { HOME: '/nonexistent' }, bodyReader });

@@ -41,7 +41,7 @@ test('a registry that is said to delete nothing is not asked to', async () => {
   const { status, stderr } = await box.kit(`remove --remote ${name}`);
   expect({ status, stderr }).toEqual({
     status: 1,
-    stderr: `error: Removing models is unsupported by registry 127.0.0.1:55555: its API does not delete\n`,
+    stderr: `error: Removing models is unsupported by registry 127.0.0.1:55555: its API does not delete\n\nhint: \`kit inspect REFERENCE\` shows what an artifact is, docs/registries.md what registries can do\n`,
   });
   expect(registry.requests).toEqual([]);
 });

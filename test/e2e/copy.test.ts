@@ -88,6 +88,8 @@ test('names on the wrong side of the rule', async () => {
     exit 2
     --- stderr
     error: --all-tags copies every tag: neither side may name a tag or a digest
+
+    hint: \`kit copy --help\` shows its arguments and options
   `);
 });
 

@@ -167,10 +167,14 @@ test('what cannot be imported has the exit status of its kind', async () => {
     exit 3
     --- stderr
     error: ./nothing does not exist
+
+    hint: \`ls <TMP>\` shows what there is
   `);
   expect(await box.kit('init . --ref main', { env })).toMatchInlineSnapshot(`
     exit 2
     --- stderr
     error: --ref needs --remote
+
+    hint: \`kit init --help\` shows its arguments and options
   `);
 });

@@ -136,11 +136,11 @@ describe('the main job', () => {
     expect(await box.kit(`push mine:a ${name}:a,b,c`)).toMatchInlineSnapshot(`
       exit 0
       --- stdout
-      Pushing 127.0.0.1:55555/team/tags:a
+      Pushing mine:a to 127.0.0.1:55555/team/tags:a
       Pushed sha256:889c2fd016da…
-      Pushing 127.0.0.1:55555/team/tags:b
+      Pushing mine:a to 127.0.0.1:55555/team/tags:b
       Pushed sha256:889c2fd016da…
-      Pushing 127.0.0.1:55555/team/tags:c
+      Pushing mine:a to 127.0.0.1:55555/team/tags:c
       Pushed sha256:889c2fd016da…
     `);
     expect(await box.kit(`pull ${name}:a,b`)).toMatchInlineSnapshot(`
@@ -178,6 +178,8 @@ describe('the main job', () => {
 
       hint: run \`kit list\` to see what the store holds
       error: 1 of 3 could not be removed
+
+      hint: each of them is named above, with why
     `);
     expect(await box.kit(`remove --remote ${name}:c`)).toMatchInlineSnapshot(`
       exit 0

@@ -22,11 +22,15 @@ test('a missing directory, a missing Kitfile, a Kitfile that is none', async () 
     exit 3
     --- stderr
     error: missing does not exist
+
+    hint: \`ls <TMP>\` shows what there is
   `);
   expect(await box.kit('pack file')).toMatchInlineSnapshot(`
     exit 3
     --- stderr
     error: file is not a directory
+
+    hint: check the path: relative ones begin at the working directory
   `);
   expect(await box.kit('pack empty')).toMatchInlineSnapshot(`
     exit 3
@@ -39,11 +43,15 @@ test('a missing directory, a missing Kitfile, a Kitfile that is none', async () 
     exit 1
     --- stderr
     error: odd/Kitfile is a directory where a file is expected
+
+    hint: check the path and its permissions: \`ls -ld PATH\`
   `);
   expect(await box.kit('pack empty -f missing.yaml')).toMatchInlineSnapshot(`
     exit 3
     --- stderr
     error: missing.yaml does not exist
+
+    hint: \`ls <TMP>\` shows what there is
   `);
 });
 
@@ -92,6 +100,8 @@ test('a Kitfile that breaks the rules is shown by line and column', async () => 
     error: twice/Kitfile:4:3: duplicate key \`path\`, already given in line 3
       4 |   path: n
         |   ^
+
+    hint: correct the Kitfile; \`kit init DIRECTORY\` makes one
   `);
   expect(await box.kit('pack type')).toMatchInlineSnapshot(`
     exit 2
@@ -99,11 +109,15 @@ test('a Kitfile that breaks the rules is shown by line and column', async () => 
     error: type/Kitfile:2:11: \`datasets\` must be a list, found the text \`train.csv\`
       2 | datasets: train.csv
         |           ^
+
+    hint: correct the Kitfile; \`kit init DIRECTORY\` makes one
   `);
   expect(await box.kit('pack binary')).toMatchInlineSnapshot(`
     exit 2
     --- stderr
     error: binary/Kitfile is not UTF-8 text
+
+    hint: correct the Kitfile; \`kit init DIRECTORY\` makes one
   `);
   expect(await box.kit('pack yaml -f -', { stdin: 'model: 1\n' })).toMatchInlineSnapshot(`
     exit 2
@@ -111,6 +125,8 @@ test('a Kitfile that breaks the rules is shown by line and column', async () => 
     error: stdin:1:8: \`model\` must be a map, found the text \`1\`
       1 | model: 1
         |        ^
+
+    hint: correct the Kitfile; \`kit init DIRECTORY\` makes one
   `);
 });
 
@@ -149,6 +165,8 @@ test('a path that is missing or outside, and a link that leads out', async () =>
     exit 2
     --- stderr
     error: model/loop is a loop of symbolic links
+
+    hint: take it out of the directory, or name it in .kitignore
   `);
 });
 
@@ -210,9 +228,9 @@ test.skipIf(!isRoot)('a home that may not be written', async () => {
   expect(await box.kit('pack src -t mine:v1', { uid: NOBODY })).toMatchInlineSnapshot(`
     exit 1
     --- stderr
-    error: <TMP>/home/storage: permission denied
+    error: local storage cannot be made: <TMP>/home/storage: permission denied
 
-    hint: check the permissions: \`ls -ld <TMP>/home/storage\`
+    hint: name a folder for it that may be written with \`--config\` or $KIT_HOME
   `);
 });
 
@@ -283,6 +301,8 @@ test('init', async () => {
     exit 3
     --- stderr
     error: missing does not exist
+
+    hint: \`ls <TMP>\` shows what there is
   `);
   expect(await box.kit('init src --force --name mine --desc words --author alice')).toMatchInlineSnapshot(`
     exit 0

@@ -203,6 +203,15 @@ describe('kit policy', () => {
     `);
   });
 
+  test('an empty list breaks nothing, which is said', async () => {
+    const box = await sandbox();
+    await box.write({ 'p.yaml': 'version: 1\nname: p\nconditions: [{ path: a, equals: 1 }]\n' });
+    const run = await box.kit(['policy', 'eval', 'p.yaml', '--input', '-'], { stdin: 'apiVersion: v1\nkind: List\nitems: []\n' });
+    expect(run).toMatchObject({ status: 0, stdout: '', stderr: 'warning: standard input is an empty list: nothing in it was judged\n' });
+    const nothing = await box.kit(['policy', 'eval', 'p.yaml', '--input', '-'], { stdin: '' });
+    expect(nothing).toMatchObject({ status: 2, stderr: expect.stringContaining('standard input holds no document') as string });
+  });
+
   test('input prints the document', async () => {
     const { box, name } = await setUp();
     expect(JSON.parse(await box.ok(`policy input ${name}`))).toMatchObject({
@@ -218,6 +227,10 @@ describe('kit policy', () => {
     ['eval missing.yaml --input x', 3, 'missing.yaml does not exist'],
     ['test .', 3, '. holds no tests of policies'],
     ['list', 0, ''],
+    // who must have signed is said by the policy, and whom to trust here
+    ['input m:v1 --certificate-identity x', 2, "unknown option '--certificate-identity'"],
+    ['input m:v1 --insecure-ignore-tlog', 2, "unknown option '--insecure-ignore-tlog'"],
+    ['input m:v1 --offline --trusted-root x', 3, 'm:v1 is not in local storage'],
   ])('%s', async (command, status, message) => {
     const box = await sandbox();
     const run = await box.kit(`policy ${command}`);

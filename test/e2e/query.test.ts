@@ -94,7 +94,7 @@ test('what is wrong is pointed at, and no registry is asked', async () => {
   expect(await box.kit(['query', 'true', registry.host, '--sort', 'package.nam:desc'])).toMatchInlineSnapshot(`
     exit 2
     --- stderr
-    error: expression, character 9: there is no field \`package.nam\`
+    error: --sort, character 9: there is no field \`package.nam\`
     package.nam
             ^
 
@@ -103,7 +103,7 @@ test('what is wrong is pointed at, and no registry is asked', async () => {
   expect(await box.kit(['query', 'true', registry.host, '--format', '{{.modle}}'])).toMatchInlineSnapshot(`
     exit 2
     --- stderr
-    error: expression, character 1: there is no field \`modle\`
+    error: --format, character 1: there is no field \`modle\`
     modle
     ^
 

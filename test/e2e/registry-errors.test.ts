@@ -126,6 +126,8 @@ test('a registry that breaks, and one that answers nonsense', async () => {
     exit 6
     --- stderr
     error: 127.0.0.1:55555/team/mine:v1: the manifest is not JSON (source)
+
+    hint: ask whoever made the artifact to make it again; \`kit inspect\` shows what can be read of it
   `);
 });
 
@@ -179,6 +181,8 @@ test('basic authentication: no, a wrong and the right password, and logout', asy
     --- stderr
     warning: --password is insecure: other users can see it; use --password-stdin instead
     error: cannot use both --password and --password-stdin
+
+    hint: \`kit login --help\` shows its arguments and options
   `);
 });
 
@@ -227,6 +231,8 @@ describe.skipIf(!hasOpenssl)('TLS', () => {
       exit 2
       --- stderr
       error: missing.pem: the certificate or key cannot be read (destination)
+
+      hint: correct it: docs/configuration.md describes every setting
     `);
   });
 
@@ -248,7 +254,7 @@ describe.skipIf(!hasOpenssl)('TLS', () => {
     expect(await box.kit(`push mine:v1 ${host}/mine:v1 --concurrency 1`)).toMatchInlineSnapshot(`
       exit 5
       --- stderr
-      error: HEAD http://127.0.0.1:55555/v2/mine/blobs/sha256:1c1a19d09eb5…: the connection to 127.0.0.1:55555 failed (UND_ERR_SOCKET) (destination)
+      error: HEAD http://127.0.0.1:55555/v2/mine/blobs/sha256:1c1a19d09eb5…: the connection to 127.0.0.1:55555 failed (ECONNRESET) (destination)
 
       hint: check the network and try again; if the registry is served over https, add \`--plain-http=false\`
     `);

@@ -94,3 +94,31 @@ test('the list of a layout names the layout', async () => {
   await box.ok('pack ctx -t oci:layout:v1');
   expect(await box.ok('list oci:layout --format {{.Repo}}:{{.Tags}}')).toBe('oci:layout:[v1]\n');
 });
+
+test('what stays elsewhere is listed, and read there when asked to', async () => {
+  const { box, env } = await setup();
+  await box.ok('pack ctx -t mine:v1', { env });
+  expect(await box.kit('files mine:v1')).toMatchInlineSnapshot(`
+    exit 0
+    --- stdout
+    MODE         SIZE      LAYER       PATH
+    -rw-r--r--   4.8 KiB   elsewhere   w/tiny.gguf (at hf://acme/tiny/tiny.gguf)
+    -rw-r--r--   4 B       elsewhere   data/train.csv (at s3://reviews/train.csv)
+    -rw-r--r--   3 B       elsewhere   raw/1.txt (at s3://reviews/raw/)
+    -rw-r--r--   3 B       elsewhere   raw/deep/2.txt (at s3://reviews/raw/)
+    --- stderr
+    0 names in 0 layers; 0 B of 0 B were read
+    4 names elsewhere, as recorded: \`kit unpack mine:v1 --include-remote\` fetches what is there
+  `);
+  expect(await box.kit('cat mine:v1 data/train.csv')).toMatchInlineSnapshot(`
+    exit 3
+    --- stderr
+    error: data/train.csv is not in mine:v1: it stays at s3://reviews/train.csv
+
+    hint: \`--include-remote\` reads it there
+  `);
+  expect(await box.kit('cat mine:v1 train.csv --include-remote', { env })).toMatchObject({ status: 0, stdout: 'a,b\n', stderr: '' });
+  const tensors = await box.kit('inspect --tensors mine:v1');
+  expect(tensors).toMatchObject({ status: 1, stdout: '' });
+  expect(tensors.stderr).toContain('hint: `--include-remote` reads the headers there');
+});

@@ -164,6 +164,7 @@ test('info', async () => {
       "leftovers",
       "layer cache",
       "Kitfile texts",
+      "git commits",
       "at work",
       "",
     ]

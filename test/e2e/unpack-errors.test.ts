@@ -100,6 +100,8 @@ test('what is not there: a tag, a repository, a digest', async () => {
       model:model
       code:src
       docs:README.md
+
+    hint: \`kit files REFERENCE\` lists what there is
   `);
   expect(await box.kit('unpack mine:v1 -d out -f model:nothing')).toMatchInlineSnapshot(`
     exit 3
@@ -109,6 +111,8 @@ test('what is not there: a tag, a repository, a digest', async () => {
       model:model
       code:src
       docs:README.md
+
+    hint: \`kit files REFERENCE\` lists what there is
   `);
 });
 

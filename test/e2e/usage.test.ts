@@ -63,6 +63,8 @@ test('usage errors exit with 2 and say what to do', async () => {
     exit 2
     --- stderr
     error: --overwrite and --ignore-existing contradict each other
+
+    hint: \`kit unpack --help\` shows its arguments and options
   `);
   expect(await box.kit('unpack mine:v1 --filter model:a:b,')).toMatchInlineSnapshot(`
     exit 2
@@ -153,16 +155,22 @@ test('remove checks its flags', async () => {
     exit 2
     --- stderr
     error: modelkit is required for remove unless --all is specified
+
+    hint: \`kit remove --help\` shows its arguments and options
   `);
   expect(await box.kit('remove mine:v1 --all')).toMatchInlineSnapshot(`
     exit 2
     --- stderr
     error: modelkit should not be specified when --all flag is used
+
+    hint: \`kit remove --help\` shows its arguments and options
   `);
   expect(await box.kit('remove localhost:5000/mine:v1 --remote --force')).toMatchInlineSnapshot(`
     exit 2
     --- stderr
     error: cannot use --all or --force with --remote
+
+    hint: \`kit remove --help\` shows its arguments and options
   `);
 });
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { files, type FilesResult } from '../../operations/inspect/files.ts';
-import type { LayerFile } from '../../operations/artifact/layer-files.ts';
+import type { ListedFile } from '../../operations/remote-content/listed.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { addLabelOption, locateByLabel, type LabelFlag } from '../options/label.ts';
@@ -27,7 +27,7 @@ export function register(command: Command, context: OpenContext): void {
 
 const EXAMPLES = `
 Nothing is unpacked. Files that are layers by themselves are listed in the manifest; of large uncompressed archives only the headers are
-fetched; a compressed layer has to be fetched whole.
+fetched; a compressed layer has to be fetched whole. Of content that stays elsewhere (remotePath) the list shows what was recorded.
 
 Examples:
   kit files mymodel:v1
@@ -62,14 +62,20 @@ function table({ files: list, layers }: FilesResult, withDigests: boolean): stri
   const rows = list.map((file) => [
     modeText(file),
     file.type === 'file' ? (file.size === undefined ? '?' : formatBytes(file.size)) : '-',
-    names.get(file.layer) ?? file.layer,
+    file.layer === undefined ? 'elsewhere' : (names.get(file.layer) ?? file.layer),
     ...(withDigests ? [file.digest ?? '-'] : []),
-    singleLine(file.path) + (NOTES[file.type] ?? '') + (file.unsafe === undefined ? '' : ` (unsafe: ${file.unsafe})`),
+    [
+      singleLine(file.path) + (NOTES[file.type] ?? ''),
+      ...(file.remote === undefined
+        ? []
+        : [`(at ${singleLine(file.remote)}${file.size === undefined ? '; what is there was not recorded' : ''})`]),
+      ...(file.unsafe === undefined ? [] : [`(unsafe: ${file.unsafe})`]),
+    ].join(' '),
   ]);
   return formatTable([head, ...rows]);
 }
 
-const LETTERS: Readonly<Partial<Record<LayerFile['type'], string>>> = {
+const LETTERS: Readonly<Partial<Record<ListedFile['type'], string>>> = {
   directory: 'd',
   'symbolic link': 'l',
   'hard link': 'h',
@@ -78,14 +84,14 @@ const LETTERS: Readonly<Partial<Record<LayerFile['type'], string>>> = {
   'named pipe': 'p',
   'entry of unknown type': '?',
 };
-const NOTES: Readonly<Partial<Record<LayerFile['type'], string>>> = {
+const NOTES: Readonly<Partial<Record<ListedFile['type'], string>>> = {
   directory: '/',
   whiteout: ' (removed)',
   opaque: '/ (all below removed)',
 };
 
 /** As `ls -l` shows it. */
-function modeText({ type, mode }: LayerFile): string {
+function modeText({ type, mode }: ListedFile): string {
   if (type === 'whiteout' || type === 'opaque') return '-';
   const bits = [6, 3, 0].map((shift) =>
     ['r', 'w', 'x'].map((letter, at) => (((mode >> (shift + 2 - at)) & 1) === 1 ? letter : '-')).join(''),
@@ -97,12 +103,16 @@ function count(number: number, what: string): string {
   return `${number} ${what}${number === 1 ? '' : 's'}`;
 }
 
-function remarks({ files: list, layers, bases }: FilesResult): string[] {
+function remarks({ reference, files: list, layers, bases }: FilesResult): string[] {
   const sum = (of: (layer: FilesResult['layers'][number]) => number): number => layers.reduce((total, layer) => total + of(layer), 0);
+  const elsewhere = list.filter(({ remote }) => remote !== undefined).length;
   const unchecked = layers.filter(({ checked }) => checked === 'nothing').length;
   return [
     ...bases.map((base) => `with the model of ${base}`),
-    `${count(list.length, 'name')} in ${count(layers.length, 'layer')}; ${formatBytes(sum(({ read }) => read))} of ${formatBytes(sum(({ size }) => size))} were read`,
+    `${count(list.length - elsewhere, 'name')} in ${count(layers.length, 'layer')}; ${formatBytes(sum(({ read }) => read))} of ${formatBytes(sum(({ size }) => size))} were read`,
+    ...(elsewhere === 0
+      ? []
+      : [`${count(elsewhere, 'name')} elsewhere, as recorded: \`kit unpack ${reference} --include-remote\` fetches what is there`]),
     ...(unchecked === 0 ? [] : [`of ${count(unchecked, 'layer')} only the headers were read, which no digest covers`]),
   ];
 }

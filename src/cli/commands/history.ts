@@ -79,7 +79,7 @@ function describe({ reference, order, entries }: HistoryResult): string[] {
 }
 
 function describeEntry(entry: HistoryEntry): string[] {
-  const { digest, tags, move, created, description, size, attachments, changes, problem } = entry;
+  const { digest, tags, move, created, description, size, attachments, changes, problem, packedFrom } = entry;
   const head = tags.length > 0 ? tags.join(', ') : move === undefined ? 'before' : describeMove(move);
   const facts = [description, size === undefined ? undefined : formatBytes(size), created === undefined ? undefined : `created ${created}`];
   const known = facts.filter((fact) => fact !== undefined);
@@ -88,10 +88,16 @@ function describeEntry(entry: HistoryEntry): string[] {
     singleLine(head),
     `  ${digest}`,
     ...(known.length === 0 ? [] : [`  ${singleLine(known.join(', '))}`]),
+    ...(packedFrom === undefined ? [] : [`  ${singleLine(describeSource(packedFrom))}`]),
     ...(attachments === undefined ? [] : [`  ${singleLine(describeAttachments(attachments))}`]),
     ...(problem === undefined ? [] : [`  cannot be read: ${singleLine(problem)}`]),
     ...(changes === undefined ? [] : describeChanges(changes)),
   ];
+}
+
+function describeSource({ commit, remote, path, when }: NonNullable<HistoryEntry['packedFrom']>): string {
+  const place = [remote, path].filter((text) => text !== undefined).join(' ');
+  return `packed in commit ${commit}${place === '' ? '' : ` of ${place}`} (noted on this machine ${when}, not part of the artifact)`;
 }
 
 function describeMove({ kind, when, by, from, evidence, signed }: TagMove): string {

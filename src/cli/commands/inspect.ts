@@ -9,7 +9,9 @@ import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { addLabelOption, locateByLabel, type LabelFlag } from '../options/label.ts';
 import { addNetworkOptions, type KitFlags } from '../options/network.ts';
 
-type Flags = FormatFlag & KitFlags & LabelFlag & { readonly remote?: boolean; readonly tensors?: boolean };
+type Flags = FormatFlag &
+  KitFlags &
+  LabelFlag & { readonly remote?: boolean; readonly tensors?: boolean; readonly includeRemote?: boolean };
 
 export function register(command: Command, context: OpenContext): void {
   addNetworkOptions(
@@ -17,7 +19,8 @@ export function register(command: Command, context: OpenContext): void {
       addLabelOption(command)
         .argument('<reference>', 'a ModelKit, or any other artifact, image or index; or oci:DIR[:tag]')
         .option('-r, --remote', 'look in the registry, not in local storage')
-        .option('--tensors', 'read the headers of the weights: tensors, parameters, quantization, memory; nothing is downloaded'),
+        .option('--tensors', 'read the headers of the weights: tensors, parameters, quantization, memory; nothing is downloaded')
+        .option('--include-remote', 'with --tensors: also read the headers of weights that stay elsewhere (remotePath)'),
     ),
   )
     .addHelpText('after', EXAMPLES)
@@ -49,6 +52,6 @@ async function runTensors(kit: Kit, location: Location, lookup: Lookup, flags: F
     import('../../operations/tensors/tensors.ts'),
     import('../render/tensors-text.ts'),
   ]);
-  const result = await inspectTensors(kit, location, lookup, context.call);
+  const result = await inspectTensors(kit, location, lookup, context.call, { includeRemote: flags.includeRemote === true });
   context.result(flags.format, tensorsJson(result), flags.format === 'json' ? [] : tensorsLines(result));
 }

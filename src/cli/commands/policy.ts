@@ -11,8 +11,8 @@ import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { addGlobalOptions } from '../options/global.ts';
 import { addNetworkOptions, collect, type KitFlags } from '../options/network.ts';
-import { addVerifyOptions, strayVerifyFlag, type VerifyFlags } from '../options/signing.ts';
-import { trustOf, withoutTrust } from '../options/policy.ts';
+import { addTrustOptions, type TrustFlags } from '../options/signing.ts';
+import { trustOf } from '../options/policy.ts';
 import { singleLine } from '../render/plain-text.ts';
 import { reportLines } from '../render/policy-text.ts';
 
@@ -119,13 +119,13 @@ Examples:
   kit policy test no-pickle_test.yaml --format json
   kit policy test production.yaml --against ghcr.io/team/mymodel:v1`;
 
-interface InputFlags extends VerifyFlags {
+interface InputFlags extends KitFlags, TrustFlags {
   readonly policy?: string;
   readonly remote?: boolean;
 }
 
 function registerInput(policy: Command, context: OpenContext): void {
-  addVerifyOptions(
+  addTrustOptions(
     addNetworkOptions(
       addGlobalOptions(policy.command('input'))
         .description('Print the document that policies judge, as JSON')
@@ -137,8 +137,6 @@ function registerInput(policy: Command, context: OpenContext): void {
     .addHelpText('after', INPUT_EXAMPLES)
     .action(async (reference: string, flags: InputFlags) => {
       const cli = await context();
-      const stray = strayVerifyFlag(withoutTrust(flags));
-      if (stray !== undefined) throw new KitError('USAGE', `${stray} does not go with a policy: it says who must have signed`);
       const args = {
         location: parseLocation(reference),
         policies: flags.policy === undefined ? [] : [flags.policy],
@@ -173,7 +171,8 @@ function registerList(policy: Command, context: OpenContext): void {
 }
 
 const LIST_EXAMPLES = `
-They are applied by pull, unpack, cat, copy, convert, promote, rollback, load and gitops pull, all that match: see docs/policy.md.
+They are applied by pull, index pull, unpack, cat, copy, convert, promote, rollback, save, load and gitops pull, all that match: see
+docs/policy.md.
 
 Examples:
   kit policy list

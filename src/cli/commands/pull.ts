@@ -7,7 +7,7 @@ import type { ChosenVariant } from '../../operations/model-index/variant.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
-import { addLabelOption, admitByLabel, chooseByLabel, type LabelFlag } from '../options/label.ts';
+import { addLabelOption, chooseByLabel, type LabelFlag } from '../options/label.ts';
 import { addNetworkOptions } from '../options/network.ts';
 import { addVerifyFirstOptions, openVerifyFirst, type VerifyFirstFlags } from '../options/verify-first.ts';
 
@@ -42,5 +42,5 @@ async function run(reference: string, flags: Flags, context: CliContext): Promis
 
 async function pullChosen(kit: Kit, chosen: ChosenVariant, admit: Admit | undefined, { call }: CliContext): Promise<Transferred[]> {
   const { pullVariant } = await import('../../operations/model-index/pull.ts');
-  return await pullVariant(kit, chosen, { ...call, admit: await admitByLabel(admit, chosen) });
+  return await pullVariant(kit, chosen, { ...call, admit });
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { push } from '../../operations/transfer/push.ts';
-import { parseLocation } from '../../oci/reference.ts';
+import { formatLocation, parseLocation } from '../../oci/reference.ts';
+import { eachTag } from '../../operations/artifact/references.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { addNetworkOptions } from '../options/network.ts';
@@ -45,6 +46,11 @@ async function run(
     if (!signed.has(digest)) await signAfter?.(digest);
     signed.add(digest);
   }
-  const lines = pushed.flatMap(({ reference, digest }) => [`Pushing ${reference}`, `Pushed ${digest}`]);
+  // of several tags only the first goes under another name
+  const [from = ''] = destination === undefined ? [] : eachTag(parseLocation(source)).map(formatLocation);
+  const lines = pushed.flatMap(({ reference, digest }) => [
+    from === '' || from === reference ? `Pushing ${reference}` : `Pushing ${from} to ${reference}`,
+    `Pushed ${digest}`,
+  ]);
   context.result(flags.format, pushed, [...lines, ...[...signed].map((digest) => `Signed ${digest}`)]);
 }

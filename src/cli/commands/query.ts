@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { parseFlagField } from '../../catalog/field-path.ts';
 import { KitError } from '../../errors.ts';
 import { stringifyExact } from '../../oci/json.ts';
 import { query, type QueryResult } from '../../operations/query/query.ts';
@@ -51,6 +52,7 @@ async function run(expression: string, references: readonly string[], flags: Fla
   // what is wrong on the command line should not cost a trip to the registry
   const template = ['table', 'json', ''].includes(flags.format) ? undefined : queryTemplate(flags.format);
   const columns = flags.columns?.split(',').map((column) => column.trim());
+  for (const column of columns ?? []) parseFlagField(column, '--columns');
   const limit = flags.limit === undefined ? undefined : readLimit(flags.limit);
   const kit = context.kit(flags);
   const catalog = flags.catalog === true ? context.env['KIT_CATALOG'] || defaultCatalog(kit) : flags.catalog;

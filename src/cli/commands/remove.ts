@@ -45,7 +45,9 @@ async function run(reference: string | undefined, flags: Flags, context: CliCont
   if (result.failed.length > 0) {
     const { reportError } = await import('../render/report.ts');
     for (const { error } of result.failed) reportError(error, context.env);
-    throw new KitError('IO_FAILED', `${result.failed.length} of ${result.failed.length + result.removed.length} could not be removed`);
+    throw new KitError('IO_FAILED', `${result.failed.length} of ${result.failed.length + result.removed.length} could not be removed`, {
+      hint: 'each of them is named above, with why',
+    });
   }
 }
 

@@ -4,14 +4,15 @@ import { asPathError } from '../../blobs/path-error.ts';
 import { KitError } from '../../errors.ts';
 import type { SignatureFormat } from '../../operations/sign/attach-signed.ts';
 import { sbom, SBOM_FORMATS, type SbomFormat, type SbomResult } from '../../operations/sbom/sbom.ts';
-import { parseLocation } from '../../oci/reference.ts';
+import { type Location, parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
 import { oneOf } from '../options/global.ts';
+import { addLabelOption, type LabelFlag, locateByLabel } from '../options/label.ts';
 import { addSignatureFormatOption, addSignerNetworkOptions, networkFlags, openSigner, type SignerFlags } from '../options/signing.ts';
 import { printMessage } from '../render/text.ts';
 import { describePlaces } from './sign.ts';
 
-interface Flags extends SignerFlags {
+interface Flags extends SignerFlags, LabelFlag {
   readonly format: SbomFormat;
   readonly output?: string;
   readonly remote?: boolean;
@@ -23,7 +24,7 @@ interface Flags extends SignerFlags {
 
 export function register(command: Command, context: OpenContext): void {
   addSignatureFormatOption(
-    command
+    addLabelOption(command)
       .argument('<reference>', '[registry/]repository[:tag][@digest], or oci:DIR[:tag]')
       .option(
         '--format <format>',
@@ -55,10 +56,13 @@ Examples:
 async function run(reference: string, flags: Flags, context: CliContext): Promise<void> {
   const { format, output, remote, attach = false, sign = false, signatureFormat, local } = flags;
   requireConsistent(flags);
+  const kit = context.kit(networkFlags(flags));
+  // where the SBOM is put is where the index is read
+  const place = !attach && !sign ? 'local-first' : local === true ? 'local' : placeOf(parseLocation(reference));
   const result = await sbom(
-    context.kit(networkFlags(flags)),
+    kit,
     {
-      location: parseLocation(reference),
+      location: await locateByLabel(kit, reference, remote === true ? 'remote' : place, flags, context.call),
       format,
       lookup: remote === true ? 'remote' : 'local-first',
       attach,
@@ -73,6 +77,10 @@ async function run(reference: string, flags: Flags, context: CliContext): Promis
   const isShown = output === undefined && !attach && !sign;
   context.result('text', undefined, isShown ? [result.document.trimEnd()] : []);
   if (!isShown) for (const line of describe(result, output)) printMessage(line);
+}
+
+function placeOf(location: Location): 'local' | 'remote' {
+  return location.type === 'reference' && location.reference.registry !== undefined ? 'remote' : 'local';
 }
 
 function describe({ digest, referrer, attestation }: SbomResult, output: string | undefined): string[] {

@@ -1,30 +1,30 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { KitError } from '../../errors.ts';
 import { type Filter, type FilterType, parseFilter } from '../../operations/artifact/filter.ts';
 import type { Kit } from '../../operations/kit.ts';
-import { unpack, type UnpackResult } from '../../operations/unpack/unpack.ts';
+import { unpack, type UnpackArguments, type UnpackResult } from '../../operations/unpack/unpack.ts';
 import type { Digest } from '../../oci/digest.ts';
 import { parseByteSize } from '../../oci/byte-size.ts';
 import { formatLocation, type Location, parseLocation } from '../../oci/reference.ts';
 import type { CliContext, OpenContext } from '../context.ts';
+import { type ConflictFlags, conflictOf } from '../options/conflict.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
-import { addLabelOption, admitByLabel, chooseByLabel, type LabelFlag } from '../options/label.ts';
+import { addLabelOption, chooseByLabel, type LabelFlag } from '../options/label.ts';
 import { addNetworkOptions, collect } from '../options/network.ts';
 import { openVerifier } from '../options/signing.ts';
 import { singleLine } from '../render/plain-text.ts';
 import { printMessage } from '../render/text.ts';
 import { addVerifyFirstOptions, openVerifyFirst, type VerifyFirstFlags } from '../options/verify-first.ts';
 
-interface UnpackFlags extends FormatFlag, LabelFlag, VerifyFirstFlags {
+interface UnpackFlags extends ConflictFlags, FormatFlag, LabelFlag, VerifyFirstFlags {
   readonly dir?: string;
-  readonly overwrite?: boolean;
-  readonly ignoreExisting?: boolean;
   readonly filter?: readonly string[];
   readonly maxSize?: string;
   readonly link?: boolean;
   readonly wholeLayers?: boolean;
   readonly includeRemote?: boolean;
   readonly oms?: boolean;
+  readonly asSkill?: string;
   readonly kitfile?: boolean;
   readonly model?: boolean;
   readonly code?: boolean;
@@ -50,6 +50,12 @@ export function register(command: Command, context: OpenContext): void {
         .option('--link', 'hard links to local storage instead of copies, for raw layers; the files are read-only')
         .option('--include-remote', 'fetch datasets and models that stay elsewhere (remotePath) too, and check them')
         .option('--oms', 'write the OpenSSF model signature that lies beside it too, as model.sig; with --verify one that holds')
+        .addOption(
+          new Option(
+            '--as-skill [agents]',
+            'install prompts that hold a SKILL.md as skills, and nothing else: for these agents, as in --as-skill=claude-code,codex, or for those found in your home; in the project of -d, else for all projects',
+          ).preset('auto'),
+        )
         .option('--kitfile', 'deprecated: use --filter kitfile')
         .option('--model', 'deprecated: use --filter model')
         .option('--code', 'deprecated: use --filter code')
@@ -71,12 +77,12 @@ Examples:
   kit unpack ghcr.io/team/mymodel:v1 --verify --key cosign.pub   only if it is signed
   kit unpack mymodel:v1 --include-remote                         with the datasets that stay in S3, on a hub or web server
   kit unpack mymodel:v1 --filter 'docs:*.md' --filter kitfile    one or the other
+  kit unpack ghcr.io/team/skills:v1 --as-skill=claude-code,codex prompts with a SKILL.md, as skills of these agents
   kit unpack ghcr.io/team/mymodel:all --label quantization=q4_0  one of the variants of an index`;
 
 /** @throws KitError USAGE */
 function checkFlags(reference: string, flags: UnpackFlags): Location {
-  if (flags.overwrite === true && flags.ignoreExisting === true)
-    throw new KitError('USAGE', '--overwrite and --ignore-existing contradict each other');
+  conflictOf(flags);
   const named = parseLocation(reference);
   if (named.type === 'reference' && named.reference.tags.length > 1)
     throw new KitError('USAGE', `${reference}: cannot unpack several tags`, { hint: 'unpack one at a time' });
@@ -87,23 +93,27 @@ function checkFlags(reference: string, flags: UnpackFlags): Location {
 
 async function run(reference: string, flags: UnpackFlags, context: CliContext): Promise<void> {
   const named = checkFlags(reference, flags);
-  const { kit, ...first } = await openVerifyFirst(flags, context);
+  const asSkills = flags.asSkill === undefined ? undefined : await openSkills(flags.asSkill, flags, context);
+  const { kit, admit } = await openVerifyFirst(flags, context);
   const chosen = await chooseByLabel(kit, named, 'local-first', flags, context.call);
   const source = chosen?.location ?? named;
-  const admit = await admitByLabel(first.admit, chosen);
+  const common = {
+    source,
+    filters: readFilters(flags),
+    conflict: conflictOf(flags),
+    ...(admit && { admit }),
+    ...(flags.maxSize !== undefined && { maxBytes: parseByteSize(flags.maxSize, '--max-size') }),
+  };
+  if (asSkills !== undefined) return await asSkills(kit, common);
   const writeSignature = flags.oms === true ? await openModelSignature(formatLocation(source), flags, kit, context) : undefined;
   const result = await unpack(
     kit,
     {
-      source,
-      ...(admit && { admit }),
-      filters: readFilters(flags),
-      conflict: flags.overwrite === true ? 'overwrite' : flags.ignoreExisting === true ? 'keep' : 'fail',
+      ...common,
       ...(flags.dir !== undefined && { directory: flags.dir }),
       ...(flags.link !== undefined && { link: flags.link }),
       ...(flags.includeRemote !== undefined && { includeRemote: flags.includeRemote }),
       ...(flags.wholeLayers !== undefined && { wholeLayers: flags.wholeLayers }),
-      ...(flags.maxSize !== undefined && { maxBytes: parseByteSize(flags.maxSize, '--max-size') }),
     },
     context.call,
   );
@@ -111,6 +121,18 @@ async function run(reference: string, flags: UnpackFlags, context: CliContext): 
   const lines = signature === undefined ? [] : [`Unpacking model signature to ${signature}`];
   context.result(flags.format, { ...result, signature }, [...describe(result), ...lines]);
   if (flags.format !== 'json') for (const line of remarks(result)) printMessage(line);
+}
+
+/** Finds the agents before anything is looked up. @throws KitError USAGE */
+async function openSkills(text: string, flags: UnpackFlags, context: CliContext) {
+  for (const flag of ['link', 'includeRemote', 'oms', 'wholeLayers'] as const) {
+    if (flags[flag] === undefined) continue;
+    throw new KitError('USAGE', `--as-skill does not go with --${flag.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
+  }
+  const { chooseAgents, unpackAsSkills } = await import('../skills.ts');
+  const agents = chooseAgents(text, context);
+  return async (kit: Kit, common: Omit<UnpackArguments, 'directory'>): Promise<void> =>
+    await unpackAsSkills(kit, { ...common, agents, project: flags.dir }, flags.format, context);
 }
 
 async function openModelSignature(

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { TrustOverride } from '../../operations/policy/verifier.ts';
 import { collect } from './network.ts';
-import type { VerifyFlags } from './signing.ts';
+import type { TrustFlags, VerifyFlags } from './signing.ts';
 
 export interface PolicyFlags {
   readonly policy?: readonly string[];
@@ -12,7 +12,7 @@ export function addPolicyOption(command: Command, what: string): Command {
 }
 
 /** What of the options for signers goes with a policy too: whom to trust. Who must have signed is said by the policy. */
-export function trustOf({ trustedRoot: file, tufMirror, tufRoot, offline }: VerifyFlags): TrustOverride {
+export function trustOf({ trustedRoot: file, tufMirror, tufRoot, offline }: TrustFlags): TrustOverride {
   return { file, tufMirror, tufRoot, offline };
 }
 

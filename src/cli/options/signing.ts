@@ -59,16 +59,20 @@ export interface SignFlags extends SignerFlags {
   readonly timestampServerUrl?: string;
 }
 
-/** For whoever accepts identities. */
-export interface VerifyFlags extends SignerFlags {
-  readonly certificateIdentity?: string;
-  readonly certificateIdentityRegexp?: string;
-  readonly certificateOidcIssuer?: string;
-  readonly certificateOidcIssuerRegexp?: string;
+/** Whom to trust for identities. */
+export interface TrustFlags {
   readonly trustedRoot?: string;
   readonly tufMirror?: string;
   readonly tufRoot?: string;
   readonly offline?: boolean;
+}
+
+/** For whoever accepts identities. */
+export interface VerifyFlags extends SignerFlags, TrustFlags {
+  readonly certificateIdentity?: string;
+  readonly certificateIdentityRegexp?: string;
+  readonly certificateOidcIssuer?: string;
+  readonly certificateOidcIssuerRegexp?: string;
   readonly insecureIgnoreTlog?: boolean;
   readonly insecureIgnoreSct?: boolean;
 }
@@ -123,17 +127,23 @@ export function addSignOptions(command: Command): Command {
 }
 
 export function addVerifyOptions(command: Command): Command {
+  return addTrustOptions(
+    command
+      .option('--certificate-identity <identity>', 'without a key: e-mail address or URI of the signer, exactly')
+      .option('--certificate-identity-regexp <pattern>', 'the same as a regular expression that matches all of it')
+      .option('--certificate-oidc-issuer <url>', 'who vouches for that identity, exactly')
+      .option('--certificate-oidc-issuer-regexp <pattern>', 'the same as a regular expression that matches all of it'),
+  )
+    .option('--insecure-ignore-tlog', 'accept a signature that no transparency log lists')
+    .option('--insecure-ignore-sct', 'accept a certificate that no certificate transparency log lists');
+}
+
+export function addTrustOptions(command: Command): Command {
   return command
-    .option('--certificate-identity <identity>', 'without a key: e-mail address or URI of the signer, exactly')
-    .option('--certificate-identity-regexp <pattern>', 'the same as a regular expression that matches all of it')
-    .option('--certificate-oidc-issuer <url>', 'who vouches for that identity, exactly')
-    .option('--certificate-oidc-issuer-regexp <pattern>', 'the same as a regular expression that matches all of it')
     .option('--trusted-root <file>', 'authorities and logs to trust, as `cosign trusted-root create` writes it (default: by TUF)')
     .option('--tuf-mirror <url>', "TUF repository with the trusted root (default: sigstore's)")
     .option('--tuf-root <file>', 'first root of that repository')
-    .option('--offline', 'use the trusted root that was fetched last')
-    .option('--insecure-ignore-tlog', 'accept a signature that no transparency log lists')
-    .option('--insecure-ignore-sct', 'accept a certificate that no certificate transparency log lists');
+    .option('--offline', 'use the trusted root that was fetched last');
 }
 
 /** For `sign` and `verify` of anything but the files of a model. @throws KitError USAGE */

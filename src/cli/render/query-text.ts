@@ -1,6 +1,6 @@
 import { KitError } from '../../errors.ts';
 import type { Document } from '../../catalog/document.ts';
-import { type FieldPath, parseField, valuesAt } from '../../catalog/field-path.ts';
+import { type FieldPath, parseField, parseFlagField, valuesAt } from '../../catalog/field-path.ts';
 import { type JsonValue, stringifyExact } from '../../oci/json.ts';
 import type { QueryResult } from '../../operations/query/query.ts';
 import { cutTo, singleLine } from './plain-text.ts';
@@ -52,7 +52,7 @@ export function templateFields(source: string): string[] {
 export function queryTemplate(source: string): (document: Document) => string {
   // a mistyped name of a format would be printed once for each model
   if (!source.includes('{{')) throw new KitError('USAGE', `invalid value \`${source}\` for --format`, { hint: HINT });
-  const fields = templateFields(source).map((name) => ({ name, path: parseField(name) }));
+  const fields = templateFields(source).map((name) => ({ name, path: parseFlagField(name, '--format') }));
   // of a kind that any function takes: what a field holds is known later
   const template = parse(source, Object.fromEntries(fields.map(({ name }) => [name, ['']])));
   return (document) => template(Object.fromEntries(fields.map(({ name, path }) => [name, fieldValue(document, path)])));

@@ -1,5 +1,6 @@
 import { Chalk, supportsColorStderr } from 'chalk';
 import { EXIT, KitError } from '../../errors.ts';
+import { DEFAULT_HINTS } from './default-hint.ts';
 import { printMessage } from './text.ts';
 
 /** Prints what went wrong and returns the exit status. The only place that does. */
@@ -17,7 +18,8 @@ export function reportError(error: unknown, env: NodeJS.ProcessEnv, verbose = fa
   const side = error.origin === undefined ? '' : ` (${error.origin})`;
   printMessage(`${color.red('error')}: ${error.message}${verbose ? ` [${error.code}]` : ''}${side}`);
   if (verbose) for (let { cause } = error; cause instanceof Error; { cause } = cause) printMessage(`  caused by: ${cause.message}`);
-  if (error.hint !== undefined) printMessage(`\n${color.cyan('hint')}: ${error.hint}`);
+  const hint = error.hint ?? (error.code === 'INTERRUPTED' ? undefined : DEFAULT_HINTS[error.code]);
+  if (hint !== undefined) printMessage(`\n${color.cyan('hint')}: ${hint}`);
   return error.exitCode;
 }
 

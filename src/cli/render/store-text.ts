@@ -51,6 +51,7 @@ export function infoLines(info: StoreInfo): string[] {
     ['leftovers', `${leftovers.files}, ${formatBytes(leftovers.bytes)}`],
     ['layer cache', cacheText(caches.layers)],
     ['Kitfile texts', cacheText(caches.kitfiles)],
+    ['git commits', cacheText(caches.sources)],
     ['at work', info.holders.length === 0 ? 'nobody' : info.holders.map(holderText).join('; ')],
   ];
   return formatTable(rows).map(singleLine);

@@ -11,14 +11,14 @@ export function tensorsJson({ files, ...result }: TensorsResult): unknown {
 }
 
 export function tensorsLines({ reference, digest, summary, files, unread, read }: TensorsResult): string[] {
-  const rows = files.flatMap(({ path, layer, tensors }) =>
+  const rows = files.flatMap(({ path, layer, remote, tensors }) =>
     tensors.map(({ name, dtype, shape, parameters, bytes }) => [
       singleLine(name),
       singleLine(dtype),
       `[${shape.join(', ')}]`,
       grouped(parameters),
       bytes === undefined ? '?' : formatBytes(bytes),
-      layer.slice(0, 19),
+      remote === undefined ? layer.slice(0, 19) : 'elsewhere',
       singleLine(path),
     ]),
   );
@@ -29,13 +29,13 @@ export function tensorsLines({ reference, digest, summary, files, unread, read }
     ...section('DTYPE TENSORS PARAMETERS SIZE', summary.dtypes.map(totalRow)),
     ...section(
       'FILE FORMAT TENSORS WEIGHTS VERIFIED LAYER',
-      files.map(({ path, description, tensors, weights, verified, layer }) => [
+      files.map(({ path, description, tensors, weights, verified, layer, remote }) => [
         singleLine(path),
         singleLine(description),
         String(tensors.length),
         formatBytes(weights),
         verified ? 'yes' : 'no',
-        layer,
+        remote === undefined ? layer : `at ${singleLine(remote)}`,
       ]),
     ),
     ...section('TENSOR DTYPE SHAPE PARAMETERS SIZE LAYER FILE', rows),

@@ -1,4 +1,5 @@
 import type { CallOptions } from '../../events.ts';
+import { type RemoteEntry, remoteEntries } from '../../kitfile/types.ts';
 import type { Location } from '../../oci/reference.ts';
 import { type Admit, admitted } from './admission.ts';
 import { baseReference, resolveChain } from './base-modelkit.ts';
@@ -16,6 +17,8 @@ export interface ArtifactLayers {
   readonly layers: readonly SourcedLayer[];
   /** Names of the ModelKits that its model comes from. */
   readonly bases: readonly string[];
+  /** What stays elsewhere, and unpack would fetch if asked to: of its bases the models. */
+  readonly elsewhere: readonly RemoteEntry[];
 }
 
 /** `admit` is asked about it and its bases. @throws KitError as loadArtifact and, with bases, as resolveChain */
@@ -33,5 +36,7 @@ export async function loadLayers(
   for (const base of chain) await admit?.(base.source, base.artifact.descriptor, call);
   const based = chain.flatMap((base) => modelLayers(base.artifact).map((layer) => ({ source: base.source, layer })));
   const own = artifact.layers.map((layer) => ({ source, layer }));
-  return { name: source.name, artifact, layers: [...based, ...own], bases: chain.map((base) => base.source.name) };
+  const models = chain.flatMap((base) => remoteEntries(base.artifact.kitfile).filter(({ role }) => role === 'model'));
+  const elsewhere = [...models, ...remoteEntries(artifact.kitfile)];
+  return { name: source.name, artifact, layers: [...based, ...own], bases: chain.map((base) => base.source.name), elsewhere };
 }

@@ -74,19 +74,23 @@ export async function examineArtifact(
   }
 }
 
-// an index that lists one manifest stands for it, and so does one whose other manifests are no models; any other needs a choice
-async function resolveManifest(descriptor: Descriptor, name: string, read: ReadBlob): Promise<Descriptor> {
-  if (isManifestType(descriptor.mediaType)) return descriptor;
-  if (!isIndexType(descriptor.mediaType)) throw new KitError('UNSUPPORTED', `${name} is a \`${descriptor.mediaType}\`, not a manifest`);
-  const bytes = await read(descriptor);
-  const { artifactType, manifests } = parseIndex(bytes, name);
+/** An index that lists one manifest stands for it, and so does one whose other manifests are no models; any other needs a choice. */
+export function onlyArtifact({ artifactType, manifests }: Index): Descriptor | undefined {
   const children = manifests.filter(({ mediaType }) => isManifestType(mediaType));
   const same = oneOfSameSource(children);
   if (same !== undefined) return same;
   // in an index of ModelKits an entry that does not say that it is a model is one all the same
   const isMixed = children.length > 1 && artifactType !== MEDIA_TYPE.modelIndex;
   const [only, ...others] = isMixed ? children.filter((child) => modelTypeOf(child) !== undefined) : children;
-  if (only !== undefined && others.length === 0) return only;
+  return others.length === 0 ? only : undefined;
+}
+
+async function resolveManifest(descriptor: Descriptor, name: string, read: ReadBlob): Promise<Descriptor> {
+  if (isManifestType(descriptor.mediaType)) return descriptor;
+  if (!isIndexType(descriptor.mediaType)) throw new KitError('UNSUPPORTED', `${name} is a \`${descriptor.mediaType}\`, not a manifest`);
+  const bytes = await read(descriptor);
+  const only = onlyArtifact(parseIndex(bytes, name));
+  if (only !== undefined) return only;
   const { variants } = parseModelIndex(bytes, name);
   if (variants.length === 0) throw new KitError('UNSUPPORTED', `${name} is an index that lists no artifact`);
   throw new KitError('UNSUPPORTED', `${name} is an index of ${variants.length} artifacts:${describeVariants(variants)}`, {

@@ -6,6 +6,7 @@ import { openLayout } from '../../targets/layout.ts';
 import type { ReadTarget, Target } from '../../targets/types.ts';
 import type { CallOptions } from '../../events.ts';
 import type { Kit } from '../kit.ts';
+import { atDigest } from './references.ts';
 
 /** A location opened for reading. */
 export interface Source {
@@ -15,6 +16,8 @@ export interface Source {
   /** As the user would write it. */
   readonly name: string;
   readonly isLocal: boolean;
+  /** The index that it was chosen from by labels, by its name: what covers that covers this, where it lists it. */
+  readonly index?: { readonly name: string; readonly open: () => Promise<Source> };
 }
 
 /** Where to look for a name that may be in the store and in a registry. */
@@ -22,6 +25,19 @@ export type Lookup = 'local' | 'remote' | 'local-first';
 
 /** @throws KitError REFERENCE_NOT_FOUND when a local lookup finds nothing, REFERENCE_INVALID without a registry */
 export async function openSource(kit: Kit, location: Location, lookup: Lookup, call: CallOptions = {}): Promise<Source> {
+  const { chosenFrom, ...place } = location;
+  const source = await openPlace(kit, place, lookup, call);
+  if (chosenFrom === undefined) return source;
+  const { digest, name } = chosenFrom;
+  // of names either may be in local storage without the other
+  const open = async (): Promise<Source> => {
+    const index = place.type === 'reference' ? await openPlace(kit, atDigest(place, digest), lookup, call) : source;
+    return { ...index, reference: digest, name };
+  };
+  return { ...source, index: { name, open } };
+}
+
+async function openPlace(kit: Kit, location: Location, lookup: Lookup, call: CallOptions): Promise<Source> {
   const name = formatLocation(location);
   if (location.type !== 'reference') {
     const target = location.type === 'layout' ? await openLayout(location.path) : await openArchive(location.path);

@@ -1,4 +1,5 @@
 import { KitError } from '../../errors.ts';
+import type { Digest } from '../../oci/digest.ts';
 import type { Location } from '../../oci/reference.ts';
 
 /** Only one could be meant by the answer. @throws KitError REFERENCE_INVALID */
@@ -16,4 +17,10 @@ export function eachTag(location: Location): Location[] {
   if (reference.digest !== undefined) return [location];
   const tags = reference.tags.length === 0 ? ['latest'] : reference.tags;
   return tags.map((tag) => ({ type: 'reference', reference: { ...reference, tags: [tag] } }));
+}
+
+/** The manifest itself, whatever a tag says by now. */
+export function atDigest(location: Location, digest: Digest): Location {
+  if (location.type !== 'reference') return { ...location, reference: digest };
+  return { ...location, reference: { ...location.reference, tags: [], digest } };
 }

@@ -85,7 +85,13 @@ function orNothing(): string {
   return '';
 }
 
-async function runGit({ env }: Kit, directory: string, args: readonly string[], { signal }: CallOptions): Promise<string> {
+/** What a git command says of a directory, without a hook or a program of the repository. @throws GitError */
+export async function runGit(
+  { env }: Pick<Kit, 'env'>,
+  directory: string,
+  args: readonly string[],
+  { signal }: CallOptions,
+): Promise<string> {
   // what the repository configures to be run on the way is not
   const quiet = ['-c', 'core.fsmonitor=false', '-c', 'core.hooksPath=/dev/null'];
   const own = { ...env, LC_ALL: 'C', GIT_OPTIONAL_LOCKS: '0', GIT_TERMINAL_PROMPT: '0' };

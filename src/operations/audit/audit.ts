@@ -15,9 +15,8 @@ import { movesBack } from '../history/moves.ts';
 import { openTag, tagOf } from '../history/place.ts';
 import type { Kit } from '../kit.ts';
 import { openSource } from '../artifact/open-location.ts';
-import { pinned } from '../sbom/subject.ts';
 import { lineage, type LineageNode, type VisitedManifest } from '../tree/tree.ts';
-import { requireOneReference } from '../artifact/references.ts';
+import { atDigest, requireOneReference } from '../artifact/references.ts';
 import { version } from '../version.ts';
 
 export interface AuditArguments {
@@ -44,7 +43,7 @@ export async function audit(
   const visited: VisitedManifest[] = [];
   const onVisit = (one: VisitedManifest): void => void visited.push(one);
   // whatever the tag says by now
-  const tree = await lineage(kit, { location: pinned(location, { descriptor: { digest } }), lookup, onVisit }, call);
+  const tree = await lineage(kit, { location: atDigest(location, digest), lookup, onVisit }, call);
   const [root] = visited;
   if (root === undefined) throw new Error('the artifact itself is visited first');
   const { found, problems, truncated } = await collectEvidence(visited, verifier, call);
@@ -108,6 +107,8 @@ function jsonOf(kitfile: Kitfile | undefined): AuditedArtifact['kitfile'] {
   return kitfile === undefined ? null : (plain(kitfileFields(kitfile)) ?? null);
 }
 
+const NOTED = 'this machine noted it, and the artifact does not say so';
+
 /** Everything below the artifact but evidence, which is told of elsewhere. */
 const MATERIALS: ReadonlySet<LineageNode['relation']> = new Set(['base', 'dataset', 'origin', 'member', 'image', 'referrer']);
 
@@ -117,7 +118,9 @@ function materialsOf({ digest: source, children }: LineageNode, trustOf: (digest
   return children.flatMap((child) => {
     if (!MATERIALS.has(child.relation)) return [];
     const { relation, name = null, digest = null, description, problem } = child;
-    const own = { relation, name, digest, description, source, ...trust, ...(problem !== undefined && { problem }) };
+    const vouched: Trust = child.noted === true ? { trust: 'claimed', reason: NOTED } : trust;
+    const noted = child.noted === true && { noted: true as const };
+    const own = { relation, name, digest, description, source, ...vouched, ...noted, ...(problem !== undefined && { problem }) };
     return [own, ...materialsOf(child, trustOf)];
   });
 }

@@ -75,7 +75,8 @@ function missingHistory({ events, materials }: KnownFacts): MissingFact[] {
     });
   if (!events.some(({ type }) => type === 'promoted' || type === 'rolled back'))
     missing.push({ fact: 'promotion record', why: 'none is beside it', hint: '`kit promote` writes one' });
-  if (!materials.some(({ relation }) => relation === 'base' || relation === 'origin'))
+  // what only this machine knows is not there for anybody else
+  if (!materials.some(({ relation, noted }) => noted !== true && (relation === 'base' || relation === 'origin')))
     missing.push({
       fact: 'origin',
       why: 'neither a base ModelKit nor a source is named',

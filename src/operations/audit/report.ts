@@ -54,8 +54,10 @@ export interface AuditMaterial extends Trust {
   readonly name: string | null;
   readonly digest: Digest | null;
   readonly description: string;
-  /** The artifact that names it. */
+  /** The artifact that names it, or that it is noted of. */
   readonly source: Digest;
+  /** The machine that exports this noted it at pack; no part of the artifact. */
+  readonly noted?: true;
   /** Why nothing more is known. */
   readonly problem?: string;
 }

@@ -1,21 +1,14 @@
 import type { CallOptions } from '../../events.ts';
 import type { Digest } from '../../oci/digest.ts';
-import type { Location } from '../../oci/reference.ts';
 import { type ArtifactLayers, loadLayers } from '../artifact/artifact-layers.ts';
 import { compareManifests, type ManifestComparison } from '../artifact/compare-manifests.ts';
 import { diffFiles, type FilesDiff } from './files.ts';
 import { type FieldChange, fieldChanges } from '../history/changes.ts';
 import type { Kit } from '../kit.ts';
-import type { Lookup } from '../artifact/open-location.ts';
+import { compareSides, type IndexesDiff } from './indexes.ts';
+import type { DiffSide, DiffSides } from './sides.ts';
 
-export interface DiffSide {
-  readonly location: Location;
-  readonly lookup: Lookup;
-}
-
-export interface DiffArguments {
-  readonly a: DiffSide;
-  readonly b: DiffSide;
+export interface DiffArguments extends DiffSides {
   /** Also compare the files in the layers that differ: their headers are read. */
   readonly files?: boolean;
 }
@@ -36,8 +29,19 @@ export interface DiffResult extends ManifestComparison {
   readonly files?: FilesDiff | undefined;
 }
 
-/** Compares two artifacts by their manifests and Kitfiles, and by the names in their layers where that is asked for. */
-export async function diff(kit: Kit, { a, b, files = false }: DiffArguments, call: CallOptions = {}): Promise<DiffResult> {
+/**
+ * Compares two artifacts by their manifests and Kitfiles, and by the names in their layers where that is asked for; the members of two
+ * indexes, each with the one that it is paired with. @throws KitError UNSUPPORTED for an index and an artifact that is none of it
+ */
+export async function diff(
+  kit: Kit,
+  { files = false, ...sides }: DiffArguments,
+  call: CallOptions = {},
+): Promise<DiffResult | IndexesDiff<DiffResult>> {
+  return await compareSides(kit, sides, async (a, b, own) => await diffArtifacts(kit, a, b, files, own), call);
+}
+
+async function diffArtifacts(kit: Kit, a: DiffSide, b: DiffSide, files: boolean, call: CallOptions): Promise<DiffResult> {
   const load = async ({ location, lookup }: DiffSide): Promise<ArtifactLayers> =>
     await loadLayers(kit, location, lookup, call, { withBases: files });
   const [one, other] = await Promise.all([load(a), load(b)]);

@@ -2,7 +2,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { CallOptions } from '../../events.ts';
 import type { Tensor } from '../../model-files/tensor.ts';
 import type { Digest } from '../../oci/digest.ts';
-import type { DiffSide } from './diff.ts';
+import { compareSides, type IndexesDiff } from './indexes.ts';
+import type { DiffSide, DiffSides } from './sides.ts';
 import type { Kit } from '../kit.ts';
 import { inspectTensors, type ReadLayers, type TensorsResult } from '../tensors/tensors.ts';
 import type { UnreadFile } from '../tensors/layer.ts';
@@ -28,13 +29,28 @@ export interface TensorsDiff {
   readonly unread: readonly UnreadFile[];
 }
 
-/** What differs between the tensors of two models, by their headers and the digests of their layers. No tensor is read. */
-export async function diffTensors(kit: Kit, a: DiffSide, b: DiffSide, call: CallOptions = {}): Promise<TensorsDiff> {
+export interface DiffTensorsArguments extends DiffSides {
+  /** True: weights that stay elsewhere are read there. */
+  readonly includeRemote?: boolean;
+}
+
+/**
+ * What differs between the tensors of two models, by their headers and the digests of their layers, or between those of the members of two
+ * indexes. No tensor is read.
+ */
+export async function diffTensors(
+  kit: Kit,
+  { includeRemote = false, ...sides }: DiffTensorsArguments,
+  call: CallOptions = {},
+): Promise<TensorsDiff | IndexesDiff<TensorsDiff>> {
   // a layer that both have is read once
   const known: ReadLayers = new Map();
-  const one = await inspectTensors(kit, a.location, a.lookup, call, known);
-  const other = await inspectTensors(kit, b.location, b.lookup, call, known);
-  return compareTensors(one, other);
+  const compare = async (a: DiffSide, b: DiffSide, own: CallOptions): Promise<TensorsDiff> => {
+    const one = await inspectTensors(kit, a.location, a.lookup, own, { known, includeRemote });
+    const other = await inspectTensors(kit, b.location, b.lookup, own, { known, includeRemote });
+    return compareTensors(one, other);
+  };
+  return await compareSides(kit, sides, compare, call);
 }
 
 interface Located {

@@ -52,7 +52,7 @@ const ARGO_MAX_BYTES = 1_000_000_000;
  * @throws KitError PATH_NOT_FOUND | PATH_UNSUPPORTED | REFERENCE_INVALID ...
  */
 export async function gitopsPush(kit: Kit, args: GitopsPushArguments, call: CallOptions = {}): Promise<GitopsPushResult> {
-  const context = openContext(args.directory);
+  const context = openDirectory(args.directory);
   const rules = new SourceIgnore(context.root);
   const plan = planOf(context, rules, args.directory);
   if (plan.fileCount === 0) {
@@ -86,6 +86,18 @@ export async function gitopsPush(kit: Kit, args: GitopsPushArguments, call: Call
     fileCount: plan.fileCount,
     ...origin,
   };
+}
+
+function openDirectory(directory: string): PackContext {
+  try {
+    return openContext(directory);
+  } catch (error) {
+    if (!isKitError(error, 'PATH_NOT_FOUND')) throw error;
+    throw new KitError(error.code, error.message, {
+      cause: error,
+      hint: 'name the directory of the manifests: `kit gitops push DIRECTORY REFERENCE`',
+    });
+  }
 }
 
 // hashed first: manifests are small, and most pushes of a pipeline change nothing

@@ -11,6 +11,7 @@ import { openRepository, type RepositoryPlace, tagOf, type TagPlace } from './pl
 import { allTags, compareVersions, versionOf } from './versions.ts';
 import type { Kit } from '../kit.ts';
 import { requireOneReference } from '../artifact/references.ts';
+import { recallSource, type SourceRecord } from '../artifact/source-record.ts';
 
 export interface HistoryArguments {
   /** A repository, or one tag of it. */
@@ -38,6 +39,8 @@ export interface HistoryEntry extends Outline {
   readonly changes: Changes | undefined;
   /** Why it cannot be read: it was removed, or is damaged. */
   readonly problem: string | undefined;
+  /** The commit that it was packed in, where this machine packed it. Not part of the artifact. */
+  readonly packedFrom?: SourceRecord;
 }
 
 export interface HistoryResult {
@@ -64,7 +67,8 @@ export async function history(kit: Kit, args: HistoryArguments, call: CallOption
     await examineAll(kit, place, outlines, { attachments, verifier: args.verifier, call });
   if (tag !== undefined) {
     const moves = await movesOf(kit, { ...place, tag, name }, limit, call);
-    if (moves.length > 0) return { reference: name, order: 'moves', entries: withChanges(await examine(moves)).slice(0, limit) };
+    if (moves.length > 0)
+      return { reference: name, order: 'moves', entries: await withSources(kit, withChanges(await examine(moves)).slice(0, limit)) };
   } else if (tags.length === 0) throw new KitError('REFERENCE_NOT_FOUND', `${place.target.name} has no tags`);
   const order = args.order ?? (tags.some((one) => versionOf(one) !== undefined) ? 'version' : 'created');
   const outlines = await groupTags(kit, place, tags, call);
@@ -73,7 +77,7 @@ export async function history(kit: Kit, args: HistoryArguments, call: CallOption
     order === 'version'
       ? await examine(upTo(outlines.toSorted(byVersion), tag).slice(0, limit + 1))
       : upToExamined(await examine(outlines), tag);
-  return { reference: name, order, entries: withChanges(sorted).slice(0, limit) };
+  return { reference: name, order, entries: await withSources(kit, withChanges(sorted).slice(0, limit)) };
 }
 
 /** The moves that are known, as entries, and below them where the tag was first. */
@@ -161,4 +165,14 @@ function withChanges(examined: readonly Examined[]): HistoryEntry[] {
       problem,
     };
   });
+}
+
+/** With what this machine noted when it packed them. */
+async function withSources(kit: Kit, entries: readonly HistoryEntry[]): Promise<HistoryEntry[]> {
+  const all: HistoryEntry[] = [];
+  for (const entry of entries) {
+    const packedFrom = await recallSource(kit, entry.digest);
+    all.push(packedFrom === undefined ? entry : { ...entry, packedFrom });
+  }
+  return all;
 }

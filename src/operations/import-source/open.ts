@@ -33,6 +33,10 @@ export async function openImportSource(kit: Kit, http: WebHttp, location: Import
 }
 
 function kindOf(kit: Kit, { source, tool }: ImportLocation): Kind {
+  if (source.trim() === '')
+    throw new KitError('REFERENCE_INVALID', 'the source to import is empty', {
+      hint: 'write ORG/NAME of Hugging Face, a URL, or a path: is a variable not set?',
+    });
   if (tool === 'hf' || tool === 'git') return tool === 'hf' ? 'hub' : 'git';
   if (/^s3:\/\//i.test(source)) return 's3';
   if (tool === 'file') return 'web';

@@ -19,6 +19,7 @@ import type { ImportEntry, ImportTree } from '../import-source/tree.ts';
 import type { Kit } from '../kit.ts';
 import { rememberKitfile } from '../artifact/kitfile-record.ts';
 import { openDestination, withDefaultTag } from '../artifact/open-location.ts';
+import { warnOfEmpty } from '../pack/plan-layers.ts';
 import { type PackResult, requireManifestSize, save } from '../pack/pack.ts';
 import type { SavedLayer } from '../pack/pack-layer.ts';
 import { recordRemoteContent } from '../remote-content/record.ts';
@@ -86,10 +87,9 @@ export async function importArtifact(kit: Kit, args: ImportArtifactArguments, ca
 }
 
 async function planImport({ tree, kitfile, format, layerFormat }: ImportArtifactArguments, call: CallOptions): Promise<ImportLayer[]> {
-  const isLayer = (path: string | undefined): boolean =>
-    path !== undefined && !(isModelKitReference(path) && tree.file(path) === undefined);
+  const isLayer = (path: string): boolean => path !== '' && !(isModelKitReference(path) && tree.file(path) === undefined);
   const entries = kitfileEntries(kitfile)
-    .filter(({ role, path }) => role !== 'model' || isLayer(path))
+    .filter(({ role, path }) => role !== 'model' || isLayer(path ?? ''))
     .filter((entry) => !isRemoteEntry(kitfile, entry));
   const paths = entries.map(({ path }) => cleanLayerPath(path));
   const ignoreFile = tree.file(IGNORE_FILE);
@@ -102,7 +102,7 @@ async function planImport({ tree, kitfile, format, layerFormat }: ImportArtifact
     const others = new Set(paths.filter((other) => other !== path && isWithin(other, path)));
     const ignored = ignore.hasExceptions ? 'skip' : 'prune';
     const files = tree.walk(path, (file) => (others.has(file) ? 'prune' : ignore.ignores(file) ? ignored : 'keep'));
-    if (!files.some(({ type }) => type === 'file')) warn('LAYER_EMPTY', `no files detected in ${entry.role} layer with path ${path}`);
+    warnOfEmpty({ entry, path, files }, warn);
     return { entry, path, files };
   });
   return PACK_FORMATS[format].plan(found, { encoding: layerFormat, compression: 'none', warn });

@@ -2,7 +2,7 @@ import { posix } from 'node:path';
 import type { CallOptions } from '../../events.ts';
 import { readRemoteFile } from '../../hub/remote-file.ts';
 import { fileKind, isLicenseName } from '../../kitfile/file-kind.ts';
-import { generateKitfile, levelsOf } from '../../kitfile/generate.ts';
+import { generateKitfile, levelsOf, MAX_TEXT, needsText } from '../../kitfile/generate.ts';
 import { KITFILE_NAMES, MAX_KITFILE_SIZE } from '../../kitfile/parse.ts';
 import { spdxOfHub } from '../../kitfile/spdx-of-hub.ts';
 import type { Kitfile } from '../../kitfile/types.ts';
@@ -12,7 +12,8 @@ import type { ImportTree } from '../import-source/tree.ts';
 import type { KitfileText } from '../pack/read-kitfile.ts';
 
 const MAX_METADATA_FILE = 1024 * 1024;
-const MAX_LICENSE_BYTES = 256 * 1024;
+/** So many skills are asked for their names; the others keep their paths. */
+const MAX_SKILLS = 64;
 
 /** The Kitfile that the files bring along; undefined where there is none. */
 export async function carriedKitfile(tree: ImportTree, id: string, call: CallOptions): Promise<KitfileText | undefined> {
@@ -28,13 +29,14 @@ export async function carriedKitfile(tree: ImportTree, id: string, call: CallOpt
 /** What `kit init` would write for the files, with license, framework and format as far as card and config.json tell. */
 export async function describeImport(tree: ImportTree, card: ImportedCard, depth: number | undefined, call: CallOptions): Promise<Kitfile> {
   const [author, name = author] = card.id.split('/');
+  const found = tree.entries(levelsOf(depth));
+  // the card knows better than a license file
+  const told = found.filter((entry) => needsText(entry) && (card.license === undefined || !isLicenseName(entry.path)));
+  const wanted = new Set(told.slice(0, MAX_SKILLS));
   const entries = await Promise.all(
-    tree.entries(levelsOf(depth)).map(async (entry) => {
-      const file = tree.file(entry.path);
-      // the card knows better
-      const isWanted = card.license === undefined && isLicenseName(entry.path) && entry.size <= MAX_LICENSE_BYTES;
-      if (!isWanted || file === undefined || entry.path.includes('/')) return entry;
-      return { ...entry, text: (await readRemoteFile(file, MAX_LICENSE_BYTES, call)).toString() };
+    found.map(async (entry) => {
+      const file = wanted.has(entry) ? tree.file(entry.path) : undefined;
+      return file === undefined ? entry : { ...entry, text: (await readRemoteFile(file, MAX_TEXT, call)).toString() };
     }),
   );
   const generated = generateKitfile(entries, {

@@ -1,16 +1,19 @@
 import { releaseChunk } from '../../chunk.ts';
 import type { Bytes } from '../../blobs/source.ts';
 import { verified } from '../../blobs/verified.ts';
+import { KitError } from '../../errors.ts';
 import type { CallOptions } from '../../events.ts';
+import { VerifiedReader } from '../../hub/verified-reader.ts';
 import type { Digest } from '../../oci/digest.ts';
 import type { Location } from '../../oci/reference.ts';
 import { loadLayers } from '../artifact/artifact-layers.ts';
 import { type FoundFile, findFile } from './find-file.ts';
 import type { Kit } from '../kit.ts';
 import { openLayerBytes } from '../artifact/layer-bytes.ts';
-import type { LayerFile } from '../artifact/layer-files.ts';
 import type { Lookup } from '../artifact/open-location.ts';
 import { admission } from '../policy/configured.ts';
+import { shownPlace } from '../remote-content/entry.ts';
+import type { ListedFile, ReferredRow } from '../remote-content/listed.ts';
 
 export interface CatArguments {
   readonly source: Location;
@@ -20,13 +23,15 @@ export interface CatArguments {
   readonly lookup?: Lookup;
   /** Read whole layers first, so that the file is covered by the digest of its layer. */
   readonly verify?: boolean;
+  /** True: a file that stays elsewhere is read where it is. */
+  readonly includeRemote?: boolean;
   /** The digest that a file of a tar layer must have, by path, where something else gives one, such as a signed model manifest. */
   readonly digestOf?: (path: string) => Digest | undefined;
 }
 
 export interface CatResult {
-  readonly file: LayerFile;
-  /** False: the file came out of a part of a layer, which no digest covers. */
+  readonly file: ListedFile;
+  /** False: the file came out of a part of a layer, which no digest covers, or no digest was recorded of what stays elsewhere. */
   readonly verified: boolean;
 }
 
@@ -46,7 +51,9 @@ export async function cat(
 ): Promise<CatResult> {
   const admit = await admission(kit, undefined);
   const loaded = await loadLayers(kit, args.source, args.lookup ?? 'local-first', call, { admit });
-  const found = await findFile(kit, loaded, args, call);
+  // a signature covers what the digests of the layers cover
+  const found = await findFile(kit, loaded, admit === undefined ? args : { ...args, verify: true }, call);
+  if ('entry' in found) return await catReferred(kit, found, { ...args, name: loaded.name }, write, call);
   const { file, item } = found;
   if (found.content !== undefined) {
     await write(found.content);
@@ -62,6 +69,30 @@ export async function cat(
   const bytes = contentOf(found, call);
   await send(expected === undefined ? bytes : verified(bytes, { mediaType: '', digest: expected, size: file.size ?? 0 }), write);
   return { file, verified: found.isChecked };
+}
+
+/** Of a file that stays elsewhere. The last of its bytes is handed out when all were checked. */
+async function catReferred(
+  kit: Kit,
+  { entry, file }: ReferredRow,
+  { includeRemote, name }: Pick<CatArguments, 'includeRemote'> & { readonly name: string },
+  write: (bytes: Uint8Array) => Promise<void>,
+  call: CallOptions,
+): Promise<CatResult> {
+  if (includeRemote !== true)
+    throw new KitError('PATH_NOT_FOUND', `${file.path} is not in ${name}: it stays at ${shownPlace(entry)}`, {
+      hint: '`--include-remote` reads it there',
+    });
+  const { openRemoteFiles } = await import('../remote-content/open-files.ts');
+  await using opened = await openRemoteFiles(kit, [{ entry, wants: (path) => path === file.path }], call);
+  const [download] = opened.downloads;
+  if (download === undefined)
+    throw new KitError('PATH_NOT_FOUND', `${shownPlace(entry)} has no file that would be ${file.path} of ${name}`, {
+      hint: `\`kit files ${name}\` lists what was recorded`,
+    });
+  const { size, digest, blobId } = download.file;
+  await send(new VerifiedReader(download.file).open({ start: 0, end: size }, call), write);
+  return { file: { ...file, size, digest }, verified: digest !== undefined || blobId !== undefined };
 }
 
 /** The content once more, of a file that was not kept when it was found. */

@@ -1,7 +1,6 @@
 import { releaseChunk } from '../../chunk.ts';
 import { KitError } from '../../errors.ts';
 import type { CallOptions } from '../../events.ts';
-import { remoteEntries } from '../../kitfile/types.ts';
 import { type Digest, Digester } from '../../oci/digest.ts';
 import type { Location } from '../../oci/reference.ts';
 import { runAll } from '../../targets/run-all.ts';
@@ -11,7 +10,7 @@ import { type Parts, type SourcedLayer } from '../artifact/layer-bytes.ts';
 import { checkFileCount, type LayerFile, mayHoldFile, rawFile, type WalkedEntry, walkLayer } from '../artifact/layer-files.ts';
 import type { Lookup } from '../artifact/open-location.ts';
 import { matchesPath } from '../artifact/path-pattern.ts';
-import { warnNotFetched } from '../remote-content/entry.ts';
+import { type ListedFile, referredFiles } from '../remote-content/listed.ts';
 
 /** What may be fetched without a word. */
 const UNREMARKED = 4 * 1024 * 1024;
@@ -47,8 +46,8 @@ export interface FilesResult {
   readonly digest: Digest;
   /** As the user would write it. */
   readonly reference: string;
-  /** In the order of the layers, and in that of each archive. */
-  readonly files: readonly LayerFile[];
+  /** In the order of the layers, and in that of each archive; then what stays elsewhere, as it was recorded. */
+  readonly files: readonly ListedFile[];
   /** Those that may hold a file that is asked for. */
   readonly layers: readonly ListedLayer[];
   /** References of the ModelKits that the model comes from. */
@@ -62,15 +61,17 @@ export interface FilesResult {
  */
 export async function files(kit: Kit, args: FilesArguments, call: CallOptions = {}): Promise<FilesResult> {
   const loaded = await loadLayers(kit, args.source, args.lookup ?? 'local-first', call);
-  warnNotFetched(loaded.name, remoteEntries(loaded.artifact.kitfile), call);
-  const { patterns } = args;
-  const listed = await listFiles(kit, args.source, loaded, args, call);
-  if (patterns !== undefined && patterns.length > 0 && listed.files.length === 0) {
+  const { patterns = [] } = args;
+  const { files: own, layers } = await listFiles(kit, args.source, loaded, args, call);
+  const isWanted = ({ path }: ListedFile): boolean => patterns.length === 0 || patterns.some((pattern) => matchesPath(pattern, path));
+  const elsewhere = referredFiles(loaded.elsewhere).map(({ file }) => file);
+  const all = [...own, ...elsewhere.filter(isWanted)];
+  if (patterns.length > 0 && all.length === 0) {
     throw new KitError('FILTER_UNMATCHED', `no file of ${loaded.name} matches ${patterns.map((one) => `\`${one}\``).join(' or ')}`, {
       hint: `\`kit files ${loaded.name}\` lists all`,
     });
   }
-  return { digest: loaded.artifact.descriptor.digest, reference: loaded.name, ...listed, bases: loaded.bases };
+  return { digest: loaded.artifact.descriptor.digest, reference: loaded.name, files: all, layers, bases: loaded.bases };
 }
 
 interface ListOptions extends Pick<FilesArguments, 'patterns' | 'download' | 'digests'> {
@@ -85,7 +86,7 @@ export async function listFiles(
   { name, layers }: Pick<ArtifactLayers, 'name' | 'layers'>,
   { patterns = [], download = true, digests = false, hashUpTo = 0 }: ListOptions,
   call: CallOptions,
-): Promise<Pick<FilesResult, 'files' | 'layers'>> {
+): Promise<{ readonly files: readonly LayerFile[]; readonly layers: readonly ListedLayer[] }> {
   const wanted = layers.filter(({ layer }) => patterns.length === 0 || mayHoldFile(layer, patterns));
   if (!download) refuseDownloads(wanted);
   announceDownloads(wanted, call);

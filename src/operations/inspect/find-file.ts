@@ -4,7 +4,6 @@ import { releaseChunk } from '../../chunk.ts';
 import { KitError } from '../../errors.ts';
 import type { CallOptions } from '../../events.ts';
 import { cleanLayerPath } from '../../kitfile/layer-path.ts';
-import { remoteEntries } from '../../kitfile/types.ts';
 import { type Digest, Digester } from '../../oci/digest.ts';
 import { runAll } from '../../targets/run-all.ts';
 import type { ArtifactLayers } from '../artifact/artifact-layers.ts';
@@ -14,6 +13,7 @@ import type { Kit } from '../kit.ts';
 import type { SourcedLayer } from '../artifact/layer-bytes.ts';
 import { checkFileCount, type LayerFile, mayHoldFile, rawFile, type WalkedEntry, walkLayer } from '../artifact/layer-files.ts';
 import { matchesPath } from '../artifact/path-pattern.ts';
+import { type ListedFile, referredFiles, type ReferredRow } from '../remote-content/listed.ts';
 
 /** A file that matches, with what was learned of it on the way. */
 export interface FoundFile {
@@ -35,14 +35,17 @@ const KEPT_IN_ALL = 4 * KEPT;
 /** Names that an error lists. */
 const MAX_LISTED = 20;
 
-/** The one file that `path` names. @throws KitError PATH_NOT_FOUND | USAGE when it is not one | UNSUPPORTED for what is no file */
+/** The one file that `path` names; a row for one that stays elsewhere. @throws KitError PATH_NOT_FOUND | USAGE when it is not one | UNSUPPORTED for what is no file */
 export async function findFile(
   kit: Kit,
-  { name, artifact, layers }: ArtifactLayers,
+  { name, layers, elsewhere }: ArtifactLayers,
   args: CatArguments,
   call: CallOptions,
-): Promise<FoundFile> {
+): Promise<FoundFile | ReferredRow> {
   const path = cleanLayerPath(args.path.replace(/^\/+/, ''));
+  const rows = referredFiles(elsewhere);
+  const referred = rows.find(({ file }) => file.path === path && file.type === 'file');
+  if (referred !== undefined) return referred;
   const wanted = layers.filter(({ layer }) => mayHoldFile(layer, [args.path]));
   const found = new Map<SourcedLayer, FoundFile[]>();
   const search: Search = { path, args, name, keptBytes: 0, count: 0 };
@@ -53,11 +56,11 @@ export async function findFile(
     if ([...found.values()].flat().some(({ file }) => settles(file, path))) break;
   }
   const all = wanted.flatMap((item) => found.get(item) ?? []);
-  return chooseOne(
-    all.filter((one) => !isHidden(one, all)),
-    path,
-    { asked: args.path, name, isPartlyElsewhere: remoteEntries(artifact.kitfile).length > 0 },
-  );
+  return chooseOne([...all.filter((one) => !isHidden(one, all)), ...rows.filter(({ file }) => matchesPath(args.path, file.path))], path, {
+    asked: args.path,
+    name,
+    isPartlyElsewhere: elsewhere.length > 0,
+  });
 }
 
 /** Which layers to look into at once, and which only where the ones before did not have the path. */
@@ -154,7 +157,9 @@ interface Asked {
   readonly isPartlyElsewhere: boolean;
 }
 
-function chooseOne(found: readonly FoundFile[], path: string, { asked, name, isPartlyElsewhere }: Asked): FoundFile {
+type Candidate = FoundFile | ReferredRow;
+
+function chooseOne(found: readonly Candidate[], path: string, { asked, name, isPartlyElsewhere }: Asked): Candidate {
   const exact = found.filter(({ file }) => file.path === path);
   const files = exact.length > 0 ? exact : found.filter(({ file }) => file.type === 'file');
   const [only, ...others] = files.length > 0 ? files : found;
@@ -174,8 +179,11 @@ function chooseOne(found: readonly FoundFile[], path: string, { asked, name, isP
   });
 }
 
-function ambiguous(found: readonly FoundFile[], { asked, name }: Pick<Asked, 'asked' | 'name'>): KitError {
-  const lines = found.map(({ file }) => `\n  ${file.path} (layer ${file.layer})`);
+function ambiguous(found: readonly Candidate[], { asked, name }: Pick<Asked, 'asked' | 'name'>): KitError {
+  const lines = found.map(
+    ({ file }: { readonly file: ListedFile }) =>
+      `\n  ${file.path} (${file.layer === undefined ? `at ${file.remote}` : `layer ${file.layer}`})`,
+  );
   const more = lines.length > MAX_LISTED ? `\n  and ${lines.length - MAX_LISTED} more` : '';
   return new KitError('USAGE', `${asked} names ${lines.length} files of ${name}:${lines.slice(0, MAX_LISTED).join('')}${more}`, {
     hint: 'name one; `./NAME` is the one in the root; `kit unpack --filter path:PATTERN` takes several',

@@ -5,6 +5,7 @@ import type { Kit } from '../kit.ts';
 import { loadIndex } from './model-index.ts';
 import { type EditedIndex, replaceIndex, requireTag } from './edit.ts';
 import { openDestination } from '../artifact/open-location.ts';
+import { admission } from '../policy/configured.ts';
 import { pull, type PullOptions } from '../transfer/pull.ts';
 import type { Transferred } from '../transfer/push.ts';
 import type { ChosenVariant } from './variant.ts';
@@ -18,6 +19,9 @@ export async function pullIndex(kit: Kit, reference: Reference, call: CallOption
       hint: `\`kit pull ${loaded.name}\` fetches it with all that it lists, and with \`--label\` one of it`,
     });
   }
+  const { target, name, descriptor } = loaded;
+  const admit = await admission(kit, undefined);
+  await admit?.({ target, reference: descriptor.digest, name, isLocal: false }, descriptor, call);
   return await replaceIndex(kit, index, () => loaded, call);
 }
 

@@ -1,13 +1,13 @@
-import { isKitError, KitError } from '../../errors.ts';
+import { KitError } from '../../errors.ts';
 import type { CallOptions } from '../../events.ts';
 import { describeVariants, labelText, parseModelIndex, type Variant } from '../../formats/model-index.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
-import type { Location } from '../../oci/reference.ts';
+import { formatLocation, type Location } from '../../oci/reference.ts';
 import { isIndexType } from '../../oci/media-types.ts';
 import { fetchMetadata } from '../../targets/manifest-bytes.ts';
-import type { Admit } from '../artifact/admission.ts';
 import type { Kit } from '../kit.ts';
 import { type Lookup, openSource, type Source } from '../artifact/open-location.ts';
+import { atDigest } from '../artifact/references.ts';
 
 /** The artifact of an index that labels choose. */
 export interface ChosenVariant extends Variant {
@@ -37,12 +37,8 @@ export async function chooseVariant(
   }
   const { variants } = parseModelIndex(await fetchMetadata(source.target, index, call), source.name);
   const variant = select(variants, Object.entries(labels), source.name);
-  const { digest } = variant.descriptor;
-  const chosen: Location =
-    location.type === 'reference'
-      ? { type: 'reference', reference: { ...location.reference, tags: [], digest } }
-      : { ...location, reference: digest };
-  return { ...variant, location: chosen, source, index };
+  const chosenFrom = { digest: index.digest, name: formatLocation(location) };
+  return { ...variant, location: { ...atDigest(location, variant.descriptor.digest), chosenFrom }, source, index };
 }
 
 function select(variants: readonly Variant[], wanted: readonly (readonly [string, string])[], name: string): Variant {
@@ -65,16 +61,4 @@ function select(variants: readonly Variant[], wanted: readonly (readonly [string
   throw new KitError('UNSUPPORTED', `${matching.length} artifacts of ${name} have ${asked}:${describeVariants(matching)}`, {
     hint: 'add labels until one is left, or name it by its digest: REPOSITORY@DIGEST',
   });
-}
-
-/** Also admits what was chosen from an index that is admitted: a signature of the index covers the digests in it. */
-export function admitChosen(admit: Admit, { descriptor, source, index }: ChosenVariant): Admit {
-  return async (from, manifest, call) => {
-    try {
-      await admit(from, manifest, call);
-    } catch (error) {
-      if (manifest.digest !== descriptor.digest || !isKitError(error, 'SIGNATURE_INVALID')) throw error;
-      await admit(source, index, call);
-    }
-  };
 }

@@ -1,6 +1,6 @@
 import { KitError } from '../../errors.ts';
 import type { CallOptions } from '../../events.ts';
-import { remoteName } from '../../hub/git.ts';
+import { remoteName } from '../../hub/remote-name.ts';
 import type { Annotations } from '../../oci/descriptor.ts';
 import { ANNOTATION } from '../../oci/media-types.ts';
 import type { Kit } from '../kit.ts';

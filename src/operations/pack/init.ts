@@ -2,8 +2,7 @@ import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asPathError } from '../../blobs/path-error.ts';
 import { KitError } from '../../errors.ts';
-import { isLicenseName } from '../../kitfile/file-kind.ts';
-import { type ContextEntry, generateKitfile, levelsOf } from '../../kitfile/generate.ts';
+import { type ContextEntry, generateKitfile, levelsOf, needsText } from '../../kitfile/generate.ts';
 import { KITFILE_NAMES } from '../../kitfile/parse.ts';
 import { printKitfile } from '../../kitfile/print.ts';
 import type { Kitfile } from '../../kitfile/types.ts';
@@ -27,9 +26,6 @@ export interface InitResult {
   readonly kitfile: Kitfile;
   readonly text: string;
 }
-
-/** A license file beyond this is no license. */
-const MAX_LICENSE_BYTES = 256 * 1024;
 
 /** Writes a Kitfile for what a directory holds. @throws KitError PATH_EXISTS | PATH_NOT_FOUND */
 export async function init({ directory, output, force = false, ...options }: InitArguments): Promise<InitResult> {
@@ -90,6 +86,6 @@ async function toEntry(root: string, path: string): Promise<ContextEntry | undef
   // a dangling link, or a file that went away: pack will name it
   const stats = await stat(file).catch(() => undefined);
   if (stats === undefined || (!stats.isFile() && !stats.isDirectory())) return undefined;
-  const isLicense = stats.isFile() && !path.includes('/') && isLicenseName(path) && stats.size <= MAX_LICENSE_BYTES;
-  return { path, size: stats.size, isDirectory: stats.isDirectory(), ...(isLicense && { text: await readFile(file, 'utf8') }) };
+  const entry = { path, size: stats.size, isDirectory: stats.isDirectory() };
+  return needsText(entry) ? { ...entry, text: await readFile(file, 'utf8') } : entry;
 }

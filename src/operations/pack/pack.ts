@@ -22,9 +22,11 @@ import { type BaseModelKit, baseReference, layerPaths, resolveChain } from '../a
 import { journaled } from '../history/journal.ts';
 import type { Kit } from '../kit.ts';
 import { rememberKitfile } from '../artifact/kitfile-record.ts';
+import { rememberSource, type SourceRecord } from '../artifact/source-record.ts';
 import { layerCacheIn } from './layer-cache.ts';
 import { warnOfPointers } from './lfs-pointers.ts';
 import { type Destination, openDestination, withDefaultTag } from '../artifact/open-location.ts';
+import { noteSource } from './note-source.ts';
 import { packLayer, type SavedLayer } from './pack-layer.ts';
 import { type LayerPlan, planLayers } from './plan-layers.ts';
 import { warnOfRemote } from '../remote-content/entry.ts';
@@ -86,6 +88,8 @@ const UNTAGGED: Location = { type: 'reference', reference: { registry: undefined
 /** Packs a directory as its Kitfile says. @throws KitError */
 export async function pack(kit: Kit, args: PackArguments, call: CallOptions = {}): Promise<PackResult> {
   const context = openContext(args.directory, args.followSymlinks);
+  // git answers while layers are planned and hashed
+  const source = noteSource(kit, context.root, call);
   const original = args.kitfile ?? (await findKitfile(args.directory));
   const kitfile = readKitfile(original, call);
   const location = args.destination === undefined ? UNTAGGED : withDefaultTag(args.destination);
@@ -99,7 +103,8 @@ export async function pack(kit: Kit, args: PackArguments, call: CallOptions = {}
     .map(cleanLayerPath);
   const ignore = await readIgnoreFile(context.root, [...KITFILE_NAMES, IGNORE_FILE]);
 
-  const stored = kitfileEntries(kitfile).filter(({ role, path }) => !(role === 'model' && (path === undefined || isReference(path))));
+  // a model without a path is no layer, other entries without one are the whole directory
+  const stored = kitfileEntries(kitfile).filter(({ role, path = '' }) => role !== 'model' || (path !== '' && !isReference(path)));
   const entries = stored.filter((entry) => !isRemoteEntry(kitfile, entry));
   const { compression = 'none', layerFormat } = args;
   const format = PACK_FORMATS[args.format ?? 'modelkit'];
@@ -132,7 +137,14 @@ export async function pack(kit: Kit, args: PackArguments, call: CallOptions = {}
   const manifest = await save(target, { descriptor: describe(MEDIA_TYPE.imageManifest, made.manifest), bytes: made.manifest }, call);
   for (const tag of destination.tags) await target.tag(manifest.descriptor, tag, call);
   await destination.close();
-  if (args.push !== true && location.type === 'reference') await rememberKitfile(kit, config.descriptor.digest, original.text, call);
+  const isStored = args.push !== true && location.type === 'reference';
+  await remember(
+    kit,
+    { config: config.descriptor.digest, manifest: manifest.descriptor.digest, isStored },
+    original.text,
+    await source,
+    call,
+  );
   return {
     reference: args.destination && formatLocation(location),
     digest: manifest.descriptor.digest,
@@ -141,6 +153,18 @@ export async function pack(kit: Kit, args: PackArguments, call: CallOptions = {}
     manifest: { digest: manifest.descriptor.digest, existed: manifest.existed },
     inputs: { kitfile: { file: original.file, digest: digestOf(Buffer.from(original.text)) }, bases: chain.map(describeBase) },
   };
+}
+
+/** What the artifact has no room for. */
+async function remember(
+  kit: Kit,
+  { config, manifest, isStored }: { readonly config: Digest; readonly manifest: Digest; readonly isStored: boolean },
+  kitfile: string,
+  source: SourceRecord | undefined,
+  call: CallOptions,
+): Promise<void> {
+  if (isStored) await rememberKitfile(kit, config, kitfile, call);
+  if (source !== undefined) await rememberSource(kit, manifest, { ...source, ...(!isStored && { elsewhere: true }) }, call);
 }
 
 function describeBase({ reference, artifact: { descriptor, manifest } }: BaseModelKit): PackBase {

@@ -7,7 +7,7 @@ import type { BlobSource, ByteRange, Bytes } from '../../blobs/source.ts';
 import { type Exclude, type PackContext, type WalkEntry, walkLayer } from '../../blobs/walk.ts';
 import { isKitError, KitError } from '../../errors.ts';
 import type { CallOptions } from '../../events.ts';
-import type { Encoding, EntryFiles, PackFormat, PlannedLayer } from '../../formats/types.ts';
+import type { Encoding, EntryFiles, PackFile, PackFormat, PlannedLayer } from '../../formats/types.ts';
 import { cleanLayerPath } from '../../kitfile/layer-path.ts';
 import type { KitfileEntry } from '../../kitfile/types.ts';
 import type { Annotations } from '../../oci/descriptor.ts';
@@ -59,10 +59,17 @@ export function planLayers(
     const path = cleanLayerPath(entry.path);
     if (ignore.ignores(path)) warn('LAYER_IGNORED', `${entry.role} layer path ${path} is ignored by .kitignore`);
     const files = filesOf(context, entry, path, excludeFor(path, paths, ignore));
-    if (!files.some(({ type }) => type === 'file')) warn('LAYER_EMPTY', `no files detected in ${entry.role} layer with path ${path}`);
+    warnOfEmpty({ entry, path, files }, warn);
     return { entry, path, files };
   });
   return format.plan(found, { encoding: layerFormat, compression, warn }).map((layer) => toPlan(layer, lookedAt));
+}
+
+/** A path that is wrong, or a download that failed, shows as a layer without content. */
+export function warnOfEmpty({ entry, path, files }: EntryFiles<PackFile>, warn: (code: string, message: string) => void): void {
+  const layer = `${entry.role} layer with path ${path}`;
+  if (!files.some(({ type }) => type === 'file')) warn('LAYER_EMPTY', `no files detected in ${layer}`);
+  else if (files.every(({ size }) => size === 0)) warn('LAYER_EMPTY', `${layer} holds no bytes: its files are empty`);
 }
 
 function toPlan({ files, encoding, ...layer }: PlannedLayer<WalkEntry>, lookedAt: number): LayerPlan {

@@ -16,9 +16,9 @@ import { attest } from '../sign/attest.ts';
 import type { Kit } from '../kit.ts';
 import { loadArtifact } from '../artifact/load-artifact.ts';
 import { openSubject } from '../artifact/open-subject.ts';
+import { atDigest } from '../artifact/references.ts';
 import type { PackBase, PackResult } from './pack.ts';
 import { currentActor } from '../actor.ts';
-import { pinned } from '../sbom/subject.ts';
 import { type SourceState, sourceState } from '../artifact/source-revision.ts';
 import { version } from '../version.ts';
 
@@ -58,7 +58,7 @@ export interface ProvenanceResult {
  */
 export async function attachProvenance(kit: Kit, args: ProvenanceArguments, call: CallOptions = {}): Promise<ProvenanceResult> {
   const { packed, signer, signatureFormat = 'both', local = false } = args;
-  const location = pinned(args.location, { descriptor: { digest: packed.digest } });
+  const location = atDigest(args.location, packed.digest);
   const subject = await openSubject(kit, location, { local, verb: 'describe' }, call);
   const { kitfile } = await loadArtifact(subject.target, packed.digest, subject.name, call);
   const finishedOn = new Date().toISOString();

@@ -19,12 +19,21 @@ export async function configuredPolicies(kit: Kit): Promise<readonly ConfiguredP
 export async function policiesFor(kit: Kit, location: Location): Promise<readonly ConfiguredPolicy[]> {
   const all = await configuredPolicies(kit);
   if (all.length === 0) return [];
-  const { canonicalName, matchesRepository } = await import('../../policy/pattern.ts');
+  const [{ canonicalName, concernsRepository }, { withTimeLimit }] = await Promise.all([
+    import('../../policy/pattern.ts'),
+    import('../../time-limit.ts'),
+  ]);
   const named = location.type === 'reference' ? location.reference : inLayout(location.reference);
   // a bare digest is in any repository of local storage
   if (named?.repository === '') return all;
   const name = named === undefined ? '' : canonicalName(named.registry, named.repository);
-  return all.filter(({ repositories }) => repositories.some((pattern) => matchesRepository(pattern, name)));
+  let found: readonly ConfiguredPolicy[] = [];
+  const work = (): void => {
+    found = all.filter(({ repositories }) => repositories.some((pattern) => concernsRepository(pattern, name)));
+  };
+  // base ModelKits are named by whoever packed what is based on them
+  withTimeLimit(work, 'CONFIG_INVALID', () => `a pattern of repositories of ${all[0]?.from ?? ''} for ${name}`);
+  return found;
 }
 
 function inLayout(reference: string | undefined): ReturnType<typeof parseReference> | undefined {

@@ -27,7 +27,14 @@ export async function judgeFiles(
 ): Promise<PolicyReport[]> {
   const opened = await Promise.all(policies.map(openPolicy));
   const reports: PolicyReport[] = [];
-  for (const input of inputs) for (const one of await readDocuments(input)) reports.push(await judgeNamed(kit, opened, one, call));
+  for (const input of inputs) {
+    const documents = await readDocuments(input);
+    if (documents.length === 0) {
+      const message = `${typeof input === 'string' ? input : input.file} is an empty list: nothing in it was judged`;
+      call.onEvent?.({ type: 'warning', code: 'NOTHING_TO_JUDGE', message });
+    }
+    for (const one of documents) reports.push(await judgeNamed(kit, opened, one, call));
+  }
   return reports;
 }
 
@@ -42,12 +49,13 @@ export async function judgeNamed(
   return { reference: name, passed: results.every((one) => one.passed || one.mode === 'warn'), policies: results };
 }
 
-/** @throws KitError POLICY_INVALID for what is no YAML, or holds nothing */
+/** None only of an empty list, as `kubectl get` prints it where there is nothing. @throws KitError POLICY_INVALID for what is no YAML, or holds nothing */
 export async function readDocuments(input: string | SourceText): Promise<NamedDocument[]> {
   const { file, text } =
     typeof input === 'string' ? { file: input, text: (await readLimited(input, MAX_INPUT_BYTES)).toString('utf8') } : input;
-  const found = readYamlDocuments(text, file, 'POLICY_INVALID').flatMap((value) => itemsOf(plainJson(value)));
-  if (found.length === 0) throw new KitError('POLICY_INVALID', `${file} holds no document`, { hint: 'give a file in JSON or YAML' });
+  const values = readYamlDocuments(text, file, 'POLICY_INVALID');
+  const found = values.flatMap((value) => itemsOf(plainJson(value)));
+  if (values.length === 0) throw new KitError('POLICY_INVALID', `${file} holds no document`, { hint: 'give a file in JSON or YAML' });
   return found.map((value, index) => ({ name: nameOf(file, value, found.length > 1 ? `#${index + 1}` : ''), value }));
 }
 

@@ -2,7 +2,8 @@ import { isKitError } from '../../errors.ts';
 import type { CallOptions } from '../../events.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { stringifyExact } from '../../oci/json.ts';
-import { ANNOTATION } from '../../oci/media-types.ts';
+import { parseIndex } from '../../oci/manifest.ts';
+import { ANNOTATION, isIndexType } from '../../oci/media-types.ts';
 import { parseLocation, type Reference, parseReference } from '../../oci/reference.ts';
 import { type AttestationReport, checkAttestations } from '../../signing/check-attestations.ts';
 import { checkSignatures } from '../../signing/check-signatures.ts';
@@ -13,6 +14,7 @@ import type { InputPart, Policy } from '../../policy/schema.ts';
 import { findSboms } from '../sign/download.ts';
 import type { Kit } from '../kit.ts';
 import { type ExaminedArtifact, examineArtifact } from '../artifact/load-artifact.ts';
+import { coveringIndex } from '../artifact/admission.ts';
 import type { Source } from '../artifact/open-location.ts';
 import { policyFiles } from './files.ts';
 import type { OpenPolicy } from './open.ts';
@@ -69,7 +71,7 @@ export class PolicyFacts {
 
   /**
    * The document for one policy, as plain JSON. What lies beside the artifact is looked for where the artifact is, and with `withOrigin`
-   * in the registry too that it comes from.
+   * in the registry too that it comes from; of one that was chosen from an index by label, also what lies beside that.
    */
   async document(open: OpenPolicy, verifier: () => Promise<Verifier>, withOrigin: boolean): Promise<Record<string, unknown>> {
     const parts = partsOf(open);
@@ -81,15 +83,18 @@ export class PolicyFacts {
     const { source, manifest } = this.#subject;
     // the digest must stand for content that is there and sound
     await fetchMetadata(source.target, manifest, this.#call);
-    const own = await this.#beside(source.target, parts, by);
-    const origin = withOrigin
-      ? await unlessUnreachable(async () => {
-          const target = await originOf(this.#kit, source);
-          return target === undefined ? {} : await this.#beside(target, parts, by);
-        }, unknown)
-      : {};
-    for (const found of [own, origin]) {
-      for (const [part, list] of Object.entries(found)) document[part] = merged(document[part] as Found[] | undefined, list);
+    const index = await coveringIndex(source, manifest, this.#call);
+    for (const place of [{ source, manifest }, ...(index === undefined ? [] : [index])]) {
+      const own = await this.#beside(place.source.target, place.manifest, parts, by);
+      const origin = withOrigin
+        ? await unlessUnreachable(async () => {
+            const target = await originOf(this.#kit, place.source);
+            return target === undefined ? {} : await this.#beside(target, place.manifest, parts, by);
+          }, unknown)
+        : {};
+      for (const found of [own, origin]) {
+        for (const [part, list] of Object.entries(found)) document[part] = merged(document[part] as Found[] | undefined, list);
+      }
     }
     if (unknown.length > 0) document['unknown'] = unknown;
     // integers that JSON.parse cannot hold become what it makes of them
@@ -107,7 +112,7 @@ export class PolicyFacts {
       repository: reference?.repository === '' ? undefined : reference?.repository,
       tag: reference?.tags[0],
       digest: manifest.digest,
-      pinned: referenceIn(source.name)?.digest !== undefined,
+      pinned: referenceIn((source.index ?? source).name)?.digest !== undefined,
       local: source.isLocal,
       now: new Date().toISOString(),
       mediaType: descriptor.mediaType,
@@ -121,10 +126,11 @@ export class PolicyFacts {
     };
   }
 
-  /** What an index of several artifacts lists: nothing but its own manifest is known of it. */
+  /** Everything that an index lists, also where one of it stands for all: whoever moves the index moves the others too. */
   async members(): Promise<readonly Descriptor[]> {
-    const { artifact, content } = await this.#examine();
-    return artifact === undefined && 'manifests' in content ? content.manifests : [];
+    const { source, manifest } = this.#subject;
+    if (!isIndexType(manifest.mediaType)) return [];
+    return parseIndex(await fetchMetadata(source.target, manifest, this.#call), source.name).manifests;
   }
 
   async #examine(): Promise<ExaminedArtifact> {
@@ -150,10 +156,10 @@ export class PolicyFacts {
 
   async #beside(
     target: ReadTarget,
+    manifest: Descriptor,
     parts: ReadonlySet<InputPart>,
     verifier: Verifier | undefined,
   ): Promise<Readonly<Record<string, readonly Found[]>>> {
-    const { manifest } = this.#subject;
     const signatures = signaturesIn(target, this.#call);
     const found: Record<string, readonly Found[]> = {};
     const look = async (part: InputPart, work: () => Promise<readonly Found[]>): Promise<void> => {

@@ -2,6 +2,7 @@ import { KitError } from '../../errors.ts';
 import type { CallOptions } from '../../events.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import type { Digest } from '../../oci/digest.ts';
+import { isIndexType, isManifestType } from '../../oci/media-types.ts';
 import type { Location } from '../../oci/reference.ts';
 import { judge } from '../../policy/judge.ts';
 import { regoVerdicts } from '../../policy/rego.ts';
@@ -111,7 +112,7 @@ async function judgeFacts(
   const verifier = async (): ReturnType<typeof openPolicyVerifier> => await (opened ??= openPolicyVerifier(kit, open, trust));
   const local = await judgeDocument(kit, open, await facts.document(open, verifier, false), call);
   // `pull` leaves signatures in the registry: it is asked where what is here does not suffice
-  if (local.passed || !source.isLocal) return local;
+  if (local.passed || !(source.isLocal || (await source.index?.open())?.isLocal === true)) return local;
   return await judgeDocument(kit, open, await facts.document(open, verifier, true), call);
 }
 
@@ -131,16 +132,14 @@ async function judgeIndex(kit: Kit, open: OpenPolicy, { facts, subject, members 
   const own = await judgeFacts(kit, { ...open, policy: ofIndex }, facts, subject, judging);
   const rules = [...own.rules];
   for (const manifest of new Map(members.map((one) => [one.digest, one])).values()) {
+    if (!isManifestType(manifest.mediaType)) {
+      const what = isIndexType(manifest.mediaType) ? 'an index in an index' : `a \`${plainText(manifest.mediaType)}\` in an index`;
+      throw new KitError('UNSUPPORTED', `${nameWithDigest(subject.name, manifest.digest)} is ${what}: policies do not judge those`, {
+        hint: 'name what is in it one by one: REPOSITORY@DIGEST',
+      });
+    }
     const one = { ...subject, manifest };
     const content = new PolicyFacts(kit, one, judging.call);
-    if ((await content.members()).length > 0)
-      throw new KitError(
-        'UNSUPPORTED',
-        `${nameWithDigest(subject.name, manifest.digest)} is an index in an index: policies do not judge those`,
-        {
-          hint: 'name what is in it one by one: REPOSITORY@DIGEST',
-        },
-      );
     const { rules: found } = await judgeFacts(kit, { ...open, policy: ofMembers }, content, one, judging);
     rules.push(...found.map((verdict) => ({ ...verdict, digest: manifest.digest })));
   }

@@ -102,6 +102,10 @@ async function judgeCase(
   }
   const open = await openPolicy(policy);
   const documents = inputFile === undefined ? [{ value: plainJson(input) }] : await readDocuments(resolve(directory, inputFile));
+  if (documents.length === 0)
+    throw new KitError('POLICY_INVALID', `${inputFile ?? ''} is an empty list: the case would hold whatever the policy says`, {
+      hint: 'name a file with something to judge',
+    });
   const results: PolicyResult[] = [];
   for (const { value } of documents) results.push(await judgeDocument(kit, open, value, call));
   return results;

@@ -1,6 +1,6 @@
 import type { Document } from '../../catalog/document.ts';
 import { isNumeric } from '../../catalog/evaluate.ts';
-import { type FieldPath, parseField, valuesAt } from '../../catalog/field-path.ts';
+import { type FieldPath, parseFlagField, valuesAt } from '../../catalog/field-path.ts';
 import { KitError } from '../../errors.ts';
 import type { JsonValue } from '../../oci/json.ts';
 
@@ -13,7 +13,7 @@ export interface SortKey {
 export function parseSort(text: string): SortKey {
   const [, field = text, direction] = /^(.*?)(?::(asc|desc))?$/s.exec(text) ?? [];
   if (/:\w*$/.test(field)) throw new KitError('USAGE', `invalid order \`${text}\``, { hint: 'write FIELD, FIELD:asc or FIELD:desc' });
-  return { field: parseField(field), descending: direction === 'desc' };
+  return { field: parseFlagField(field, '--sort'), descending: direction === 'desc' };
 }
 
 // 1.10.0 after 1.9.0

@@ -14,8 +14,8 @@ import type { Kit } from '../kit.ts';
 import type { LoadedArtifact } from '../artifact/load-artifact.ts';
 import { openSource, type Source } from '../artifact/open-location.ts';
 import { openSubject } from '../artifact/open-subject.ts';
-import { pinned, readSubject } from './subject.ts';
-import { requireOneReference } from '../artifact/references.ts';
+import { readSubject } from './subject.ts';
+import { atDigest, requireOneReference } from '../artifact/references.ts';
 
 export const SBOM_FORMATS = ['cyclonedx', 'spdx'] as const;
 export type SbomFormat = (typeof SBOM_FORMATS)[number];
@@ -69,7 +69,7 @@ export async function sbom(kit: Kit, args: SbomArguments, call: CallOptions = {}
   const attested = await attest(
     kit,
     {
-      location: pinned(location, artifact),
+      location: atDigest(location, artifact.descriptor.digest),
       signer,
       type: predicate,
       predicate: { text: document, file: 'the SBOM' },

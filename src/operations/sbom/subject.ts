@@ -5,7 +5,6 @@ import { isReadmeName } from '../../kitfile/file-kind.ts';
 import { readFrontMatter } from '../../kitfile/front-matter.ts';
 import { cleanLayerPath } from '../../kitfile/layer-path.ts';
 import { summarise } from '../../model-files/summary.ts';
-import type { Descriptor } from '../../oci/descriptor.ts';
 import { compareBytes } from '../../oci/json.ts';
 import { ANNOTATION } from '../../oci/media-types.ts';
 import type { Kitfile } from '../../kitfile/types.ts';
@@ -14,6 +13,7 @@ import { type ModelCard, readModelCard } from '../../sbom/model-card.ts';
 import type { SbomFacts, SbomSubject } from '../../sbom/subject.ts';
 import { type ArtifactFile, listFiles, unpackedLayers } from '../artifact/artifact-files.ts';
 import { baseReference } from '../artifact/base-modelkit.ts';
+import { atDigest } from '../artifact/references.ts';
 import type { Kit } from '../kit.ts';
 import { type LoadedArtifact, loadArtifact } from '../artifact/load-artifact.ts';
 import type { Source } from '../artifact/open-location.ts';
@@ -46,7 +46,7 @@ export async function readSubject(
       return { path, size, digest, role: layer.role, layer: layer.descriptor.digest, entry };
     }),
     card: cardOf(files),
-    facts: await factsOf(kit, source, pinned(location, artifact), call),
+    facts: await factsOf(kit, source, atDigest(location, descriptor.digest), call),
     base: baseReference(artifact),
     tool: { name: 'ocikit', version: toolVersion().version },
   };
@@ -69,12 +69,6 @@ function describe(kitfile: Kitfile | undefined, location: Location): Description
     license: model.license || whole.license,
     authors: whole.authors ?? [],
   };
-}
-
-/** The manifest itself, whatever a tag says by now. */
-export function pinned(location: Location, { descriptor: { digest } }: { readonly descriptor: Pick<Descriptor, 'digest'> }): Location {
-  if (location.type !== 'reference') return { ...location, reference: digest };
-  return { type: 'reference', reference: { ...location.reference, tags: [], digest } };
 }
 
 /** A folder or a local name leads nobody else to it. */

@@ -65,8 +65,12 @@ export async function download(kit: Kit, args: DownloadArguments, call: CallOpti
     if (found.length > 0) return { reference: source.name, digest: subject.digest, found };
   }
   const of = type === undefined ? '' : ` of type ${type}`;
-  throw new KitError('REFERENCE_NOT_FOUND', `${nameWithDigest(source.name, subject.digest)} has no ${what}${of}`);
+  throw new KitError('REFERENCE_NOT_FOUND', `${nameWithDigest(source.name, subject.digest)} has no ${what}${of}`, {
+    hint: `\`kit ${MAKERS[what]} ${source.name}\` makes one; where it was copied from it may have been left behind: \`kit copy --referrers\``,
+  });
 }
+
+const MAKERS = { signature: 'sign', attestation: 'attest', sbom: 'sbom --attach' } as const;
 
 async function findStatements(
   target: ReadTarget,

@@ -54,7 +54,10 @@ export async function findAttestations(
 export function requireAttested({ reference, digest, predicateType, verified, attestations }: VerifyAttestationResult): void {
   if (verified) return;
   const name = nameWithDigest(reference, digest);
-  if (attestations.length === 0) throw new KitError('SIGNATURE_INVALID', `${name}: no attestations found`);
+  if (attestations.length === 0)
+    throw new KitError('SIGNATURE_INVALID', `${name}: no attestations found`, {
+      hint: 'nothing is attested of it, or that was left behind when it was copied: `kit copy --referrers` takes it along; `kit attest` makes one',
+    });
   const lines = attestations.map((attestation) => `\n  ${describeRefusal(attestation)}`);
   throw new KitError('SIGNATURE_INVALID', `${name}: no attestation of type ${predicateType} is accepted${lines.join('')}`, {
     hint: 'check `--type`, and that the key or identity is that of whoever attests it',

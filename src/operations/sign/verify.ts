@@ -79,18 +79,17 @@ export async function findSignaturesOf(
   return { reference: source.name, digest: subject.digest, verified: hasAccepted(signatures), signatures };
 }
 
-/** @throws KitError SIGNATURE_INVALID naming each signature with why it is not accepted */
-export function requireVerified({ reference, digest, verified, signatures }: VerifyResult): void {
-  if (verified) return;
-  const name = nameWithDigest(reference, digest);
-  if (signatures.length === 0) {
-    throw new KitError('SIGNATURE_INVALID', `${name}: no signatures found`, {
-      hint: 'it is not signed, or its signatures were left behind when it was copied; they must lie in the same repository',
-    });
-  }
-  const lines = signatures.map((signature) => `\n  ${describeRefusal(signature)}`);
-  throw new KitError('SIGNATURE_INVALID', `${name}: no signature is accepted${lines.join('')}`, {
-    hint: 'do not use it unless you know why; check that the key or identity is that of whoever signs it',
+/** One of the results has to be verified. @throws KitError SIGNATURE_INVALID naming each signature with why it is not accepted */
+export function requireVerified(...results: readonly VerifyResult[]): void {
+  if (results.some(({ verified }) => verified)) return;
+  const lines = results.map(({ reference, digest, signatures }) => {
+    const refusals = signatures.map((signature) => `\n  ${describeRefusal(signature)}`).join('');
+    return `${nameWithDigest(reference, digest)}: ${signatures.length === 0 ? 'no signatures found' : `no signature is accepted${refusals}`}`;
+  });
+  throw new KitError('SIGNATURE_INVALID', lines.join('\n'), {
+    hint: results.every(({ signatures }) => signatures.length === 0)
+      ? 'it is not signed, or its signatures were left behind when it was copied; they must lie in the same repository'
+      : 'do not use it unless you know why; check that the key or identity is that of whoever signs it',
   });
 }
 

@@ -2,6 +2,7 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Digest } from '../../oci/digest.ts';
 import type { Kit } from '../kit.ts';
+import { readSourceRecord, sourceRecords } from '../artifact/source-record.ts';
 import { importRecords, readRecord } from '../import-source/record.ts';
 import { layerCacheIn } from '../pack/layer-cache.ts';
 
@@ -11,10 +12,13 @@ export interface CacheUse {
   readonly layers: { readonly entries: number; readonly stale: number; readonly bytes: number };
   /** The text of Kitfiles that were packed here (`kitfiles`). */
   readonly kitfiles: { readonly entries: number; readonly stale: number; readonly bytes: number };
+  /** From which commits manifests were packed here (`sources`). */
+  readonly sources: { readonly entries: number; readonly stale: number; readonly bytes: number };
   /** What files from afar became (`cache/imports`), and folders of imports that were broken off (`cache/import-*`). */
   readonly imports: { readonly entries: number; readonly stale: number; readonly bytes: number };
 }
 
+const YEAR_MS = 366 * 24 * 3_600_000;
 /** No import goes on for so long after its folder was made; a lease would not tell, for imports take none before they have looked. */
 const ABANDONED_MS = 24 * 3_600_000;
 const RECORD = /^[0-9a-f]{64}$/;
@@ -30,7 +34,21 @@ export async function useOfCaches({ home }: Pick<Kit, 'home'>, holds: (digest: D
   const { dropped, total } = await layerCacheIn(home).retain(holds, !remove);
   const layers = { entries: total, stale: dropped, bytes: await sizeOf(file) };
 
-  const folder = join(home, 'kitfiles');
+  return {
+    layers,
+    kitfiles: await useOfRecords(join(home, 'kitfiles'), holds, remove),
+    sources: await useOfRecords(sourceRecords(home), holds, remove, isYoungElsewhere),
+    imports: await useOfImports(home, holds, remove),
+  };
+}
+
+/** Records by the digest of a blob: each goes with it, unless `isKept` says otherwise. */
+async function useOfRecords(
+  folder: string,
+  holds: (digest: Digest) => boolean,
+  remove: boolean,
+  isKept: (path: string) => Promise<boolean> = async () => await Promise.resolve(false),
+): Promise<CacheUse['kitfiles']> {
   let [entries, stale, bytes] = [0, 0, 0];
   for (const name of await readdir(folder).catch((): string[] => [])) {
     const path = join(folder, name);
@@ -38,11 +56,16 @@ export async function useOfCaches({ home }: Pick<Kit, 'home'>, holds: (digest: D
     if (!isRecord && !UNFINISHED.test(name)) continue;
     entries += 1;
     bytes += await sizeOf(path);
-    if (isRecord && holds(`sha256:${name}`)) continue;
+    if (isRecord && (holds(`sha256:${name}`) || (await isKept(path)))) continue;
     stale += 1;
     if (remove) await rm(path, { force: true });
   }
-  return { layers, kitfiles: { entries, stale, bytes }, imports: await useOfImports(home, holds, remove) };
+  return { entries, stale, bytes };
+}
+
+/** What was never in the store cannot go with what is there. */
+async function isYoungElsewhere(path: string): Promise<boolean> {
+  return (await readSourceRecord(path))?.elsewhere === true && Date.now() - (await lastUsed(path)) < YEAR_MS;
 }
 
 async function useOfImports(home: string, holds: (digest: Digest) => boolean, remove: boolean): Promise<CacheUse['imports']> {

@@ -23,7 +23,7 @@ export interface StorePruneResult {
   readonly blobs: readonly { readonly digest: Digest; readonly size: number }[];
   /** Files of dead processes, damaged blobs that were moved aside, and partial downloads where they were asked for. */
   readonly leftovers: readonly { readonly path: string; readonly kind: string; readonly bytes: number }[];
-  /** Entries of `<home>/cache` and `<home>/kitfiles` for what is not in the store any more. */
+  /** Entries of `<home>/cache`, `<home>/kitfiles` and `<home>/sources` for what is not in the store any more. */
   readonly cacheEntries: number;
   /** Freed in the store. */
   readonly bytes: number;
@@ -47,7 +47,7 @@ export async function pruneStore(kit: Kit, args: StorePruneArguments = {}, call:
   const held = new Set<Digest>();
   for await (const { digest } of store.blobs.list()) held.add(digest);
   if (dryRun) for (const { digest } of report.blobs) held.delete(digest);
-  const { layers, kitfiles, imports } = await useOfCaches(kit, (digest) => held.has(digest), !dryRun);
+  const { layers, kitfiles, sources, imports } = await useOfCaches(kit, (digest) => held.has(digest), !dryRun);
   return {
     dryRun,
     untagged: report.manifests.map(({ repository, descriptor }) =>
@@ -55,7 +55,7 @@ export async function pruneStore(kit: Kit, args: StorePruneArguments = {}, call:
     ),
     blobs: report.blobs,
     leftovers: report.leftovers.map(({ path, kind, bytes }) => ({ path, kind, bytes })),
-    cacheEntries: layers.stale + kitfiles.stale + imports.stale,
+    cacheEntries: layers.stale + kitfiles.stale + sources.stale + imports.stale,
     bytes: report.bytes,
   };
 }

@@ -21,13 +21,13 @@ export interface ReadTally {
 /** Reads parts of a blob. It keeps the last part, so that what lies close together costs one request. */
 export class BlobReader {
   readonly blob: Descriptor;
-  readonly #target: ReadTarget;
+  readonly #target: Pick<ReadTarget, 'fetch'>;
   readonly #tally: ReadTally;
   readonly #call: CallOptions;
   #window: Buffer = Buffer.alloc(0);
   #start = 0;
 
-  constructor(target: ReadTarget, blob: Descriptor, tally: ReadTally, call: CallOptions) {
+  constructor(target: Pick<ReadTarget, 'fetch'>, blob: Descriptor, tally: ReadTally, call: CallOptions) {
     this.#target = target;
     this.blob = blob;
     this.#tally = tally;

@@ -10,7 +10,10 @@ import type { BlobReader } from './blob.ts';
 
 /** A file of a model, and the layer that it is in. */
 export interface TensorFile extends ModelFile {
+  /** Of a file that stays elsewhere its own digest. */
   readonly layer: Digest;
+  /** Where it stays, if that is elsewhere. */
+  readonly remote?: string;
   /** Bytes of its tensors. */
   readonly weights: number;
   /** True where what was read is checked against the digest of the layer; a part of a larger layer cannot be. */
@@ -21,7 +24,8 @@ export interface TensorFile extends ModelFile {
 export interface UnreadFile {
   /** Of the file, or of the layer as a whole. */
   readonly path: string;
-  readonly layer: Digest;
+  /** Undefined for what stays elsewhere and has no digest. */
+  readonly layer: Digest | undefined;
   readonly reason: string;
 }
 
@@ -43,20 +47,21 @@ export async function readLayerTensors(layer: ArtifactLayer, reader: BlobReader)
     const reason = `compressed with ${layer.compression}: it has to be downloaded as a whole`;
     return { files: [], unread: [{ path: layer.path, layer: digest, reason }] };
   }
-  if (layer.encoding === 'raw') return await readOne({ name: layer.target, start: 0, size }, reader);
+  if (layer.encoding === 'raw') return await readFile({ name: layer.target, start: 0, size }, reader);
   const files: TensorFile[] = [];
   const unread: UnreadFile[] = [];
   for await (const file of archivedFiles(reader)) {
     const name = posix.join(layer.target, file.path);
     if (!isModelFile(name)) continue;
-    const found = await readOne({ name, start: file.start, size: file.size }, reader);
+    const found = await readFile({ name, start: file.start, size: file.size }, reader);
     files.push(...found.files);
     unread.push(...found.unread);
   }
   return { files, unread };
 }
 
-async function readOne(
+/** One file of a model, in a blob or alone. @throws KitError LAYER_INVALID | LIMIT_EXCEEDED for weights whose headers lie */
+export async function readFile(
   { name, start, size }: { readonly name: string; readonly start: number; readonly size: number },
   reader: BlobReader,
 ): Promise<LayerTensors> {

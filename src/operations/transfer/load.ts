@@ -18,6 +18,7 @@ import { fetchMetadata } from '../../targets/manifest-bytes.ts';
 import type { Store } from '../../targets/store.ts';
 import { entryName, hasName } from './archive-names.ts';
 import type { Kit } from '../kit.ts';
+import { examineArtifact } from '../artifact/load-artifact.ts';
 import { admission } from '../policy/configured.ts';
 
 export interface LoadArguments {
@@ -66,13 +67,12 @@ async function isPipe(path: string): Promise<boolean> {
 }
 
 async function loadFrom(kit: Kit, store: Store, archive: IndexedTarget, name: Reference | undefined, call: CallOptions): Promise<Loaded[]> {
-  const { shares, loaded } = await distribute(archive, name, call);
+  const { shares, artifacts } = await distribute(archive, name, call);
   const admit = await admission(kit, undefined);
-  for (const [repository, { tags }] of shares) {
-    for (const { descriptor, tag } of tags) {
-      if (isReferrersTag(tag)) continue;
-      await admit?.({ target: archive, reference: descriptor.digest, name: `${repository}:${tag}`, isLocal: true }, descriptor, call);
-    }
+  for (const { reference, descriptor } of admit === undefined ? [] : artifacts) {
+    if (await isAttachment(archive, reference, descriptor, call)) continue;
+    const shown = reference === undefined ? descriptor.digest : formatReference(reference);
+    await admit?.({ target: archive, reference: descriptor.digest, name: shown, isLocal: true }, descriptor, call);
   }
   for (const [repository, { roots }] of shares) {
     const plan = await planCopy(archive, roots, call);
@@ -80,7 +80,25 @@ async function loadFrom(kit: Kit, store: Store, archive: IndexedTarget, name: Re
   }
   for (const [repository, { tags }] of shares)
     for (const { descriptor, tag } of tags) await store.repository(repository).tag(descriptor, tag, call);
-  return loaded;
+  return artifacts.map(({ reference, descriptor: { digest } }) => ({ reference: reference && formatReference(reference), digest }));
+}
+
+/** Signatures and the like, under the tags that say so: policies are not about those. A model under such a tag is a model. */
+async function isAttachment(
+  archive: IndexedTarget,
+  reference: Reference | undefined,
+  { digest }: Descriptor,
+  call: CallOptions,
+): Promise<boolean> {
+  if (reference === undefined || reference.tags.length === 0 || !reference.tags.every(isReferrersTag)) return false;
+  const { artifact } = await examineArtifact(archive, digest, archive.name, call);
+  return artifact?.kitfile === undefined;
+}
+
+/** What has a place of its own in local storage. */
+interface ArchivedArtifact {
+  readonly reference: Reference | undefined;
+  readonly descriptor: Descriptor;
 }
 
 /** Who gets what: artifacts by their names, and what refers to them with them. */
@@ -88,7 +106,7 @@ async function distribute(
   archive: IndexedTarget,
   name: Reference | undefined,
   call: CallOptions,
-): Promise<{ shares: ReadonlyMap<string, Share>; loaded: Loaded[] }> {
+): Promise<{ shares: ReadonlyMap<string, Share>; artifacts: readonly ArchivedArtifact[] }> {
   const entries = await manifestsOf(archive, call);
   const subjects = await subjectsOf(archive, entries, call);
   const artifacts = entries.filter((entry) => subjects.get(entry.digest) === undefined || hasName(entry));
@@ -103,13 +121,13 @@ async function distribute(
     holders.set(descriptor.digest, (holders.get(descriptor.digest) ?? new Set()).add(repository));
     return share;
   };
-  const loaded: Loaded[] = [];
+  const placed: ArchivedArtifact[] = [];
   for (const entry of artifacts) {
     const descriptor = bare(entry);
     const reference = place(entry);
     const { tags } = give(reference === undefined ? '' : repositoryName(reference), descriptor);
     for (const tag of reference?.tags ?? []) addTag(tags, { descriptor, tag }, reference, archive.name);
-    loaded.push({ reference: reference && formatReference(reference), digest: entry.digest });
+    placed.push({ reference, descriptor });
   }
   // referrers of referrers come after their subject, however they are listed
   for (let open = entries.filter((entry) => !artifacts.includes(entry)); open.length > 0;) {
@@ -120,7 +138,7 @@ async function distribute(
     }
     open = ready.length > 0 ? open.filter((entry) => !ready.includes(entry)) : [];
   }
-  return { shares, loaded };
+  return { shares, artifacts: placed };
 }
 
 /** What index.json lists. What is neither manifest nor index has no place in local storage. */

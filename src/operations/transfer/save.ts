@@ -12,6 +12,7 @@ import { nameAnnotations } from './archive-names.ts';
 import { findBase } from '../artifact/find-base.ts';
 import type { Kit } from '../kit.ts';
 import { openSource, type Source } from '../artifact/open-location.ts';
+import { admission } from '../policy/configured.ts';
 
 /** As many ModelKits below one another as unpack follows. */
 const MAX_CHAIN = 10;
@@ -45,6 +46,7 @@ interface Item {
  */
 export async function save(kit: Kit, args: SaveArguments, call: CallOptions = {}): Promise<Saved[]> {
   const archive = new ArchiveContent();
+  const admit = await admission(kit, undefined);
   const saved: Saved[] = [];
   const queue: Item[] = args.references
     .flatMap((reference) => eachTag(reference))
@@ -58,6 +60,7 @@ export async function save(kit: Kit, args: SaveArguments, call: CallOptions = {}
     const from = await openItem(kit, item, call);
     if (from === undefined) continue;
     const root = await from.target.resolve(from.reference, call);
+    await admit?.(from, root, call);
     archive.add(await planCopy(from.target, [root], { ...call, referrers: args.referrers }), root, item.reference, call);
     saved.push({ reference: name, digest: root.digest, neededBy: item.neededBy });
     const base = args.bases === false ? undefined : await findBase(from, root.digest, call);

@@ -18,6 +18,7 @@ import type { Kit } from '../kit.ts';
 import { type Lookup, openSource, type Source } from '../artifact/open-location.ts';
 import { readAttachment, signaturesIn } from '../sign/signature-source.ts';
 import { requireOneReference } from '../artifact/references.ts';
+import { recallSource } from '../artifact/source-record.ts';
 import { type Origin, originsOf } from './origin.ts';
 
 export interface LineageArguments {
@@ -50,6 +51,8 @@ export interface LineageNode {
   readonly size: number | undefined;
   /** Why what is below it is not shown. */
   readonly problem: string | undefined;
+  /** True: this machine noted it when it packed the artifact, which does not say so itself. */
+  readonly noted?: true;
   readonly children: readonly LineageNode[];
 }
 
@@ -64,6 +67,9 @@ export interface LineageResult {
 /** A tree that is larger was made to keep us busy. */
 const MAX_NODES = 2000;
 const MAX_DEPTH = 16;
+
+/** What may have been packed here. */
+const PACKED: ReadonlySet<LineageRelation> = new Set(['root', 'base', 'member']);
 
 /** One artifact on the way: where it is, and what it is to its parent. */
 interface Place {
@@ -126,6 +132,7 @@ class LineageWalk {
       ...(await this.#members(place, content, bytes)),
       ...(artifact === undefined ? [] : await this.#base(place, artifact)),
       ...this.#origins(content.annotations, artifact, config),
+      ...(PACKED.has(relation) ? await this.#noted(descriptor.digest) : []),
       ...(await this.#referrers(place).catch((error: unknown) => this.#asProblem(error, problems))),
     ];
     return { ...shown, problem: problems[0], children };
@@ -187,6 +194,18 @@ class LineageWalk {
       nodes.push({ relation, name, description, digest, size, problem: undefined, children: [] });
     }
     return nodes;
+  }
+
+  /** The commit that it was packed in, if that was here. */
+  async #noted(digest: Digest): Promise<LineageNode[]> {
+    const record = await recallSource(this.#kit, digest);
+    if (record === undefined || this.#isFull()) return [];
+    this.#nodes += 1;
+    const { remote, path, commit, when } = record;
+    const where = path === undefined ? '' : `, in ${path}`;
+    const description = `packed in commit ${commit}${where}, noted on this machine ${when}; not part of the artifact`;
+    const node = { relation: 'origin', name: remote ?? 'git work tree', description, noted: true } as const;
+    return [{ ...node, digest: undefined, size: undefined, problem: undefined, children: [] }];
   }
 
   /** By the API or its fallback, and under cosign's older tags. */

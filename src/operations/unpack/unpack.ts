@@ -19,7 +19,8 @@ import { mayHoldFile, modelLayers } from '../artifact/layer-files.ts';
 import type { SourcedLayer } from '../artifact/layer-bytes.ts';
 import { type SelectedLayer, type UnpackJob, unpackLayer } from './layer.ts';
 import { stageKitfile } from './kitfile.ts';
-import type { RemoteDownload, RemoteDownloads, WantedEntry } from './remote.ts';
+import type { RemoteDownload, WantedEntry } from '../remote-content/open-files.ts';
+import type { RemoteDownloads } from './remote.ts';
 
 export interface UnpackArguments {
   readonly source: Location;

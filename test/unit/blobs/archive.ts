@@ -16,9 +16,12 @@ export interface RawEntry {
 
 /** One entry, written without any care. */
 export function entry(raw: RawEntry): Buffer {
-  const content = Buffer.from(raw.content ?? '');
-  const header = Buffer.alloc(BLOCK);
-  const put = (value: string | Uint8Array, at: number): void => void Buffer.from(value).copy(header, at);
+  const content = typeof raw.content === 'object' ? raw.content : Buffer.from(raw.content ?? '');
+  const whole = Buffer.alloc(BLOCK + content.byteLength + paddingFor(content.byteLength));
+  whole.set(content, BLOCK);
+  const header = whole.subarray(0, BLOCK);
+  const put = (value: string | Uint8Array, at: number): void =>
+    void (typeof value === 'string' ? header.write(value, at) : Buffer.from(value).copy(header, at));
   put(raw.name, 0);
   put(`${(raw.mode ?? 0o644).toString(8).padStart(7, '0')}\0`, 100);
   put(raw.size ?? `${content.byteLength.toString(8).padStart(11, '0')}\0`, 124);
@@ -27,7 +30,7 @@ export function entry(raw: RawEntry): Buffer {
   put(raw.magic ?? 'ustar\u000000', 257);
   put(raw.prefix ?? '', 345);
   put(raw.checksum ?? `${checksum(header).toString(8).padStart(6, '0')}\0 `, 148);
-  return Buffer.concat([header, content, Buffer.alloc(paddingFor(content.byteLength))]);
+  return whole;
 }
 
 /** A whole archive with its two closing blocks. */

@@ -1,10 +1,9 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { fulfils } from '../../../src/catalog/evaluate.ts';
-import { parseField, valuesAt } from '../../../src/catalog/field-path.ts';
+import { parseField, parseFlagField, valuesAt } from '../../../src/catalog/field-path.ts';
 import { parseExpression } from '../../../src/catalog/parse-expression.ts';
 import { openQuestion } from '../../../src/catalog/question.ts';
-import { withTimeLimit } from '../../../src/catalog/time-limit.ts';
 import { isKitError } from '../../../src/errors.ts';
 import type { JsonValue } from '../../../src/oci/json.ts';
 
@@ -97,7 +96,6 @@ describe('what is wrong is pointed at', () => {
     ['model.name =~ "("', 15, ''],
     ['"a" in "b"', 8, ''],
     ['model.name.first == "x"', 12, ''],
-    ['', 1, ''],
     ['3', 2, ''],
   ])('%s', (text, character, hint) => {
     const error = thrown(() => parseExpression(text));
@@ -186,17 +184,23 @@ describe('JSONPath', () => {
   });
 });
 
-function forever(): void {
-  /^(a+)+$/.test(`${'a'.repeat(64)}b`);
-}
-
-describe('what takes for ever is broken off', () => {
-  test('a regular expression', () => {
-    expect(thrown(() => withTimeLimit(forever, 'x', 50))).toMatchObject({ code: 'QUERY_INVALID' });
+describe('what is wrong with a flag', () => {
+  test.each([
+    ['--sort', 'a..b', '--sort, character 3: a name has to follow the point'],
+    ['--columns', 'x[', '--columns, character 3: a place or a name has to follow `[`'],
+    ['--columns', '', '--columns, character 1: a field has to stand here'],
+    ['--format', 'lisense', '--format, character 1: there is no field `lisense`'],
+    ['--sort', 'a'.repeat(100_000), '--sort has 100000 characters'],
+  ])('%s %s', (flag, text, message) => {
+    expect(thrown(() => parseFlagField(text, flag))).toMatchObject({
+      code: 'QUERY_INVALID',
+      message: expect.stringContaining(message) as string,
+      hint: expect.any(String) as string,
+    });
   });
 
-  test('other failures pass', () => {
-    expect(thrown(() => withTimeLimit(() => void JSON.parse('{'), 'x'))).toBeInstanceOf(SyntaxError);
+  test.each(['', '  '])('an empty expression %j', (text) => {
+    expect(thrown(() => parseExpression(text))).toMatchObject({ code: 'QUERY_INVALID', message: 'the expression is empty' });
   });
 });
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { isHubUrl, parseHubReference } from '../../../src/hub/hub-reference.ts';
-import { remoteName } from '../../../src/hub/git.ts';
+import { remoteName } from '../../../src/hub/remote-name.ts';
 import { spdxOfHub } from '../../../src/kitfile/spdx-of-hub.ts';
 
 const HUB = 'https://hub.example.com';

@@ -115,4 +115,45 @@ describe('generateKitfile, as kit init', () => {
     const docs = [{ path: 'LICENSE.txt', description: 'License file' }];
     expect(generateKitfile(entries)).toStrictEqual({ manifestVersion: '1.0.0', package: {}, ...expected, docs });
   });
+
+  const SKILL = '---\nname: docx\ndescription: Edits documents\nlicense: MIT\n---\n';
+  const skill = (path: string, text = SKILL): ContextEntry => ({ path, size: text.length, isDirectory: false, text });
+  function withSkills(paths: readonly string[]): ContextEntry[] {
+    return context(sized(paths)).map((entry) => (entry.path.endsWith('SKILL.md') ? skill(entry.path) : entry));
+  }
+
+  it('takes a directory with a SKILL.md as one prompt, called as the skill is', () => {
+    expect(generateKitfile(withSkills(['SKILL.md', 'scripts/run.py', 'model.gguf', 'README.md']))).toStrictEqual({
+      manifestVersion: '1.0.0',
+      package: { name: 'docx', description: 'Edits documents', license: 'MIT' },
+      prompts: [{ path: '.', name: 'docx', description: 'Edits documents' }],
+    });
+    expect(generateKitfile(withSkills(['SKILL.md']), { name: 'mine', description: 'my own' }).package).toStrictEqual({
+      name: 'mine',
+      description: 'my own',
+      license: 'MIT',
+    });
+    expect(generateKitfile([skill('SKILL.md', '# nothing about itself')]).prompts).toStrictEqual([{ path: '.' }]);
+  });
+
+  it('takes skills in directories as prompts, also where the name says docs or code', () => {
+    const kitfile = generateKitfile(withSkills(['docs/SKILL.md', 'src/SKILL.md', 'src/x.py', 'm.gguf']));
+    expect(kitfile.prompts?.map(({ path, name }) => [path, name])).toStrictEqual([
+      ['docs', 'docx'],
+      ['src', 'docx'],
+    ]);
+    expect([kitfile.code, kitfile.docs, kitfile.package.name]).toStrictEqual([undefined, undefined, undefined]);
+    expect(generateKitfile(withSkills(['a/SKILL.md', 'AGENTS.md'])).package.name).toBe('docx');
+    expect(generateKitfile(withSkills(['a/SKILL.md', 'b/SKILL.md'])).package).toStrictEqual({ license: 'MIT' });
+    expect(generateKitfile(withSkills(['a/b/SKILL.md']), { depth: 1 }).prompts).toHaveLength(1);
+  });
+
+  it('knows prompts by their names', () => {
+    const kitfile = generateKitfile(
+      context(sized(['AGENTS.md', 'claude.md', 'chat.prompt.yaml', 'p/a.prompt', 'p/b.PROMPT.md', 'notes.md'])),
+    );
+    expect(kitfile.prompts?.map(({ path }) => path)).toStrictEqual(['AGENTS.md', 'chat.prompt.yaml', 'claude.md', 'p']);
+    expect(kitfile.docs).toStrictEqual([{ path: 'notes.md' }]);
+    expect(kitfile.datasets).toBeUndefined();
+  });
 });

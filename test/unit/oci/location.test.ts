@@ -22,6 +22,15 @@ test.each([
 });
 
 test.each([
+  // a folder at the root of the file system is not what is meant
+  ['oci://ghcr.io/team/model:v1', 'write `ghcr.io/team/model:v1` for a registry, `oci:DIR` for a folder'],
+  ['oci-archive://a/b.tar', 'write `a/b.tar` for a registry, `oci-archive:DIR` for a folder'],
+  ['', 'it is `[registry/]repository[:tag][@digest]`: is a variable not set?'],
+])('%s is no location', (text, hint) => {
+  expect(() => parseLocation(text)).toThrow(expect.objectContaining({ code: 'REFERENCE_INVALID', hint }) as Error);
+});
+
+test.each([
   [`sha256-${'a'.repeat(64)}`, true],
   [`ghcr.io/team/model:sha256-${'a'.repeat(64)}.sig`, true],
   [`sha256-${'a'.repeat(63)}`, false],

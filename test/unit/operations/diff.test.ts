@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
-import { diff, type DiffSide } from '../../../src/operations/diff/diff.ts';
+import { diff, type DiffArguments, type DiffResult } from '../../../src/operations/diff/diff.ts';
+import type { DiffSide } from '../../../src/operations/diff/sides.ts';
+import type { Kit } from '../../../src/operations/kit.ts';
 import type { Location } from '../../../src/oci/reference.ts';
 import { blobTraffic, openRegistry, publish } from './remote-artifact.ts';
 import { workspace } from './sandbox.ts';
@@ -24,12 +26,19 @@ const NEW = {
   'README.md': 'read me',
 };
 
+/** Of two artifacts. */
+async function compare(kit: Kit, args: DiffArguments): Promise<DiffResult> {
+  const result = await diff(kit, args);
+  if ('members' in result) throw new Error('these are indexes');
+  return result;
+}
+
 const side = (location: Location): DiffSide => ({ location, lookup: 'local-first' });
 
 test('two versions in a registry: Kitfile, layers, and files by the headers of the layers that differ', async () => {
   const registry = await openRegistry();
   const [a, b] = [await publish(registry, 'm:v1', OLD), await publish(registry, 'm:v2', NEW)].map(side) as [DiffSide, DiffSide];
-  const result = await diff(workspace().kit, { a, b, files: true });
+  const result = await compare(workspace().kit, { a, b, files: true });
   expect(result).toMatchObject({ identical: false, sameConfig: false });
   expect([result.shared.length, result.onlyA.length, result.onlyB.length]).toEqual([1, 1, 1]);
   expect(result.kitfile).toEqual(
@@ -59,7 +68,7 @@ test('files that are layers are compared by their digests, for nothing', async (
     DiffSide,
     DiffSide,
   ];
-  const { files } = await diff(workspace().kit, { a, b, files: true });
+  const { files } = await compare(workspace().kit, { a, b, files: true });
   expect(files?.changed.map((change) => change.a.path)).toEqual(['weights/a.bin', 'weights/config.json']);
   expect([files?.undecided, files?.read]).toEqual([[], 0]);
   expect(blobTraffic(registry)).toEqual({ ranges: 0, bytes: 0, whole: 2 });
@@ -74,14 +83,14 @@ test('a file of another name with the same content is noticed', async () => {
     DiffSide,
     DiffSide,
   ];
-  const { files } = await diff(workspace().kit, { a, b, files: true });
+  const { files } = await compare(workspace().kit, { a, b, files: true });
   expect([files?.removed[0]?.path, files?.added[0]?.path]).toEqual(['weights/a.bin', 'weights/b.bin']);
 });
 
 test('the same artifact under two names is identical, and says nothing more', async () => {
   const registry = await openRegistry();
   const [a, b] = [await publish(registry, 'm:v1', OLD), await publish(registry, 'other:v1', OLD)].map(side) as [DiffSide, DiffSide];
-  const result = await diff(workspace().kit, { a, b });
+  const result = await compare(workspace().kit, { a, b });
   expect(result).toMatchObject({ identical: true, sameConfig: true, onlyA: [], onlyB: [] });
   expect([result.kitfile, result.files]).toEqual([undefined, undefined]);
 });
@@ -97,10 +106,10 @@ test('a base ModelKit that is not there is missed only where its files are compa
     DiffSide,
     DiffSide,
   ];
-  const { files } = await diff(workspace().kit, { a, b, files: true });
+  const { files } = await compare(workspace().kit, { a, b, files: true });
   // the base is in both
   expect([files?.changed.map((change) => change.a.path), files?.undecided]).toEqual([['README.md'], []]);
   registry.storage.repository('base').tags.clear();
-  expect(await diff(workspace().kit, { a, b })).toMatchObject({ identical: false });
-  await expect(diff(workspace().kit, { a, b, files: true })).rejects.toMatchObject({ code: 'REFERENCE_NOT_FOUND' });
+  expect(await compare(workspace().kit, { a, b })).toMatchObject({ identical: false });
+  await expect(compare(workspace().kit, { a, b, files: true })).rejects.toMatchObject({ code: 'REFERENCE_NOT_FOUND' });
 });

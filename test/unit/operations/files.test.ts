@@ -55,21 +55,27 @@ test('files that are layers are listed from the manifest, with their digests', a
   expect(blobTraffic(registry)).toEqual({ ranges: 0, bytes: 0, whole: 1 });
 });
 
-test('what stays elsewhere is no file of it, which is said', async () => {
+test('what stays elsewhere is listed as far as it was recorded, and is not read unasked', async () => {
   const registry = await openRegistry();
   const remote = { remotePath: 's3://bucket/far', remoteHash: 'abc' };
-  const kitfile = { manifestVersion: '1.0.0', docs: [{ path: 'README.md' }], datasets: [{ name: 'far', path: 'far', ...remote }] };
+  const datasets = [
+    { name: 'far', path: 'far', ...remote },
+    { name: 'all', path: 'all', remotePath: 's3://bucket/all/', remoteHash: 'abc' },
+  ];
+  const kitfile = { manifestVersion: '1.0.0', docs: [{ path: 'README.md' }], datasets };
   const source = await publish(registry, 'm:v1', { Kitfile: JSON.stringify(kitfile), 'README.md': '' }, { verifyRemote: false });
   const space = workspace();
-  expect((await files(space.kit, { source }, space.call)).files).toHaveLength(1);
-  expect(space.events).toContainEqual(
-    expect.objectContaining({
-      code: 'REMOTE_CONTENT',
-      message: expect.stringContaining(`unpack ${registry.host}/m:v1 --include-remote`) as string,
-    }),
-  );
+  const listed = await files(space.kit, { source }, space.call);
+  expect(
+    listed.files.map(({ path, type, size, digest, layer, remote: at }) => [path, type, size, digest, layer !== undefined, at]),
+  ).toEqual([
+    ['README.md', 'file', 0, undefined, true, undefined],
+    ['far', 'file', undefined, undefined, false, 's3://bucket/far'],
+    ['all', 'directory', undefined, undefined, false, 's3://bucket/all/'],
+  ]);
+  expect((await files(space.kit, { source, patterns: ['far'] })).files).toHaveLength(1);
   const found = cat(space.kit, { source, path: 'far' }, async () => await Promise.resolve());
-  await expect(found).rejects.toMatchObject({ code: 'PATH_NOT_FOUND', hint: expect.stringContaining('--include-remote') as string });
+  await expect(found).rejects.toMatchObject({ code: 'PATH_NOT_FOUND', hint: '`--include-remote` reads it there' });
 });
 
 test('patterns leave layers unread that cannot match', async () => {

@@ -18,10 +18,8 @@ import { checkStore } from '../../../src/operations/store/check.ts';
 import { tag } from '../../../src/operations/store/tag.ts';
 import { pull } from '../../../src/operations/transfer/pull.ts';
 import { push } from '../../../src/operations/transfer/push.ts';
-import { admitChosen, chooseVariant } from '../../../src/operations/model-index/variant.ts';
+import { chooseVariant } from '../../../src/operations/model-index/variant.ts';
 import { parseLabelEdits } from '../../../src/operations/model-index/variant-labels.ts';
-import { KitError } from '../../../src/errors.ts';
-import type { Admit } from '../../../src/operations/artifact/admission.ts';
 import { startRegistry } from '../../support/registry.ts';
 import { type Workspace, workspace } from './sandbox.ts';
 
@@ -106,14 +104,6 @@ describe('editing', () => {
   });
 });
 
-/** Admits these digests and no other. */
-const refusing =
-  (...admitted: readonly string[]): Admit =>
-  async (_source, { digest }) => {
-    if (!admitted.includes(digest)) throw new KitError('SIGNATURE_INVALID', digest);
-    return await Promise.resolve();
-  };
-
 async function pushed(): Promise<{ box: Workspace; repository: string; digests: Record<string, string> }> {
   const registry = await startRegistry();
   onTestFinished(() => registry.close());
@@ -173,19 +163,8 @@ describe('with a registry', () => {
     const layout = parseLocation(`oci:${other.path('lay')}:all`);
     await copy(other.kit, { source: parseLocation(`${repository}:all`), destination: layout });
     const chosen = await chooseVariant(other.kit, layout, 'local', { q: 'b' });
-    expect(chosen.location).toEqual({ type: 'layout', path: other.path('lay'), reference: digests['b'] });
-  });
-
-  test('a signature of the index counts for what is chosen from it, and for nothing else', async () => {
-    const { box, repository, digests } = await pushed();
-    const chosen = await chooseVariant(box.kit, parseLocation(`${repository}:all`), 'remote', { q: 'a' });
-    const { descriptor, source, index } = chosen;
-    await admitChosen(refusing(descriptor.digest), chosen)(source, descriptor, {});
-    await admitChosen(refusing(index.digest), chosen)(source, descriptor, {});
-    await expect(admitChosen(refusing(), chosen)(source, descriptor, {})).rejects.toMatchObject({ code: 'SIGNATURE_INVALID' });
-    // such as a base ModelKit
-    const other = { ...descriptor, digest: digests['b'] as typeof descriptor.digest };
-    await expect(admitChosen(refusing(index.digest), chosen)(source, other, {})).rejects.toMatchObject({ code: 'SIGNATURE_INVALID' });
+    const chosenFrom = { digest: chosen.index.digest, name: `oci:${other.path('lay')}:all` };
+    expect(chosen.location).toEqual({ type: 'layout', path: other.path('lay'), reference: digests['b'], chosenFrom });
   });
 });
 

@@ -20,9 +20,9 @@ export async function addSparse(
   size: number,
   parts: readonly Part[],
 ): Promise<Digest> {
-  const digest: Digest = `sha256:${createHash('sha256')
-    .update(JSON.stringify([size, parts]))
-    .digest('hex')}`;
+  const hash = createHash('sha256').update(`${size}`);
+  for (const { at, bytes } of parts) hash.update(`,${at}:${bytes.byteLength}:`).update(bytes);
+  const digest: Digest = `sha256:${hash.digest('hex')}`;
   await registry.storage.replaceBlob(digest, Buffer.alloc(0));
   registry.storage.repository(repository).blobs.add(digest);
   const file = await open(join(directory, digestHex(digest)), 'r+');

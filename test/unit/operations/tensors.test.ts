@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished, describe, expect, test } from 'vitest';
 import { parseLocation } from '../../../src/oci/reference.ts';
-import { diffTensors } from '../../../src/operations/diff/tensors.ts';
+import type { DiffSide } from '../../../src/operations/diff/sides.ts';
+import { diffTensors, type TensorsDiff } from '../../../src/operations/diff/tensors.ts';
+import type { Kit } from '../../../src/operations/kit.ts';
 import { inspectTensors } from '../../../src/operations/tensors/tensors.ts';
 import { startRegistry, type TestRegistry } from '../../support/registry.ts';
 import { GgufBytes } from '../model-files/build.ts';
@@ -17,6 +19,13 @@ const KITFILE = {
   config: { manifestVersion: '1.0.0', package: {}, model: { path: 'weights' } },
 };
 const CONFIG = Buffer.from(JSON.stringify({ architectures: ['LlamaForCausalLM'], max_position_embeddings: 8192 }));
+
+/** Of two artifacts. */
+async function compare(kit: Kit, a: DiffSide, b: DiffSide): Promise<TensorsDiff> {
+  const result = await diffTensors(kit, { a, b });
+  if ('members' in result) throw new Error('these are indexes');
+  return result;
+}
 
 interface Setup extends Workspace {
   readonly registry: TestRegistry;
@@ -229,7 +238,7 @@ describe('two versions', () => {
     await addFiles(registry, 'two', 'v2', after);
     registry.clear();
     const side = (tag: string) => ({ location: parseLocation(`${registry.host}/two:${tag}`), lookup: 'remote' as const });
-    const result = await diffTensors(kit, side('v1'), side('v2'));
+    const result = await compare(kit, side('v1'), side('v2'));
     expect(result.added.map(({ name }) => name)).toEqual(['fresh']);
     expect(result.removed.map(({ name }) => name)).toEqual(['gone']);
     expect(result.changed.map(({ a, b }) => [a.name, a.dtype, b.dtype])).toEqual([['type', 'F16', 'BF16']]);
@@ -256,7 +265,7 @@ describe('two versions', () => {
     await addFiles(registry, 'q', 'one', [large]);
     await addFiles(registry, 'q', 'renamed', [{ ...large, path: 'other.gguf' }]);
     const side = (tag: string) => ({ location: parseLocation(`${registry.host}/q:${tag}`), lookup: 'remote' as const });
-    expect(await diffTensors(kit, side('v1'), side('v1'))).toMatchObject({
+    expect(await compare(kit, side('v1'), side('v1'))).toMatchObject({
       identical: 2,
       added: [],
       removed: [],
@@ -264,9 +273,9 @@ describe('two versions', () => {
       moved: [],
       undecided: [],
     });
-    const renamed = await diffTensors(kit, side('v1'), side('v2'));
+    const renamed = await compare(kit, side('v1'), side('v2'));
     expect([renamed.identical, renamed.added.length, renamed.removed.length]).toEqual([1, 1, 1]);
-    const one = await diffTensors(kit, side('one'), side('renamed'));
+    const one = await compare(kit, side('one'), side('renamed'));
     expect([one.identical, one.moved.length, one.undecided.length]).toEqual([1, 1, 0]);
   });
 });

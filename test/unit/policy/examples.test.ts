@@ -29,6 +29,7 @@ async function run(text: string): ReturnType<typeof testPolicies> {
     'version: 1\nname: p\nconditions: [{ name: a, path: a, equals: 1 }, { name: b, path: b, equals: 1 }]\n',
   );
   await writeFile(join(folder, 'in.yaml'), 'kind: List\nitems: [{ a: 1, b: 1 }, { a: 1, b: 2 }]\n');
+  await writeFile(join(folder, 'empty.yaml'), 'kind: List\nitems: []\n');
   await writeFile(join(folder, 'p_test.yaml'), `version: 1\npolicy: p.yaml\ncases: [${text}]\n`);
   return await testPolicies(kit, [folder]);
 }
@@ -54,6 +55,13 @@ describe('tests that fail', () => {
     ['{ name: n, input: 1, expected: pass }', 'unknown field `expected`'],
   ])('%s is none', async (text, message) => {
     await expect(run(text)).rejects.toMatchObject({ code: 'POLICY_INVALID', message: expect.stringContaining(message) as string });
+  });
+
+  test('an empty list as input of a case: it would hold whatever the policy says', async () => {
+    await expect(run('{ name: n, inputFile: empty.yaml, expect: pass }')).rejects.toMatchObject({
+      code: 'POLICY_INVALID',
+      message: 'empty.yaml is an empty list: the case would hold whatever the policy says',
+    });
   });
 
   test('a folder without any', async () => {

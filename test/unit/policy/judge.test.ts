@@ -183,3 +183,39 @@ describe('a policy that cannot be used', () => {
     expect(() => parsePolicy('version: 2\nname: p\nsbom: {}', 'p.yaml', select)).toThrowError(/`version` must be 1, found the text `2`/);
   });
 });
+
+describe('what takes for ever is broken off, with the rule and its pattern named', () => {
+  const long = 'a'.repeat(200);
+  const signed = { accepted: true, digest: 'sha256:s', signer: { type: 'identity', identity: `${long}!`, issuer: 'https://i' } };
+  const stars = `${'*a'.repeat(12)}b`;
+
+  test.each([
+    ["kitfile: [{ path: license, valueRegexp: '(a+)+b' }]", { kitfile: { license: long } }, 'kitfile.license', '`(a+)+b`, `license`'],
+    [`kitfile: [{ path: license, pattern: '${stars}' }]`, { kitfile: { license: long } }, 'kitfile.license', `\`${stars}\``],
+    [`files: { deny: ['${stars}'] }`, { files: [{ path: long }] }, 'files', `\`${stars}\``],
+    [`references: { deny: ['${stars}'] }`, { repository: long }, 'references', `\`${stars}\``],
+    [
+      "signatures: [{ name: ci, signers: [{ identityRegexp: '(a+)+', issuer: 'https://i' }] }]",
+      { signatures: [signed] },
+      'signatures.ci',
+      '`(a+)+`',
+    ],
+    [
+      "attestations: [{ type: 'https://t', signers: [{ key: a.pub }], conditions: [{ path: x, valueRegexp: '(a+)+b' }] }]",
+      { attestations: [{ ...KEY, predicateType: 'https://t', predicate: { x: long } }] },
+      'attestations[0]',
+      '`(a+)+b`, `x`',
+    ],
+    ['conditions: [{ name: c, path: "$[?match(@, \'(a+)+b\')]", exists: false }]', { x: long }, 'conditions.c', '$[?match'],
+  ])('%s', (text, document, rule, pattern) => {
+    const policy = parse(text);
+    expect(() => judge(policy, { reference: 'ghcr.io/team/m:v1', ...document }, select, 100)).toThrow(
+      expect.objectContaining({
+        code: 'POLICY_INVALID',
+        message: expect.stringContaining(`ghcr.io/team/m:v1: the rule ${rule} of the policy p (`) as string,
+        hint: expect.stringContaining('repetitions') as string,
+      }),
+    );
+    expect(() => judge(policy, document, select, 100)).toThrow(pattern);
+  });
+});

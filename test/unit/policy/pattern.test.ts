@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ageProblem, parseDuration } from '../../../src/policy/duration.ts';
-import { canonicalName, globToRegExp, matchesFile, matchesRepository } from '../../../src/policy/pattern.ts';
+import { canonicalName, concernsRepository, fileMatcher, globToRegExp, matchesRepository } from '../../../src/policy/pattern.ts';
 
 describe('files', () => {
   test.each([
@@ -25,7 +25,7 @@ describe('files', () => {
     ['a+b', 'a+b', true],
     ['a+b', 'aab', false],
   ])('%s and %s: %s', (pattern, path, expected) => {
-    expect(matchesFile(pattern, path)).toBe(expected);
+    expect(fileMatcher(pattern)(path)).toBe(expected);
   });
 });
 
@@ -48,6 +48,34 @@ describe('repositories', () => {
     ['{GHCR.io,quay.io}/team/*', 'ghcr.io/team/m', true],
   ])('%s and %s: %s', (pattern, name, expected) => {
     expect(matchesRepository(pattern, name)).toBe(expected);
+  });
+
+  test.each([
+    ['registry.example.com/**', 'registry.example.com:0443/m', true],
+    ['registry.example.com:443/**', 'registry.example.com:00443/m', true],
+    ['*.example.com:443/**', 'registry.example.com/m', true],
+    ['127.0.0.1:5000/**', '127.1:5000/m', true],
+    ['127.0.0.1:5000/**', '0x7f.1:5000/m', true],
+    ['127.0.0.1:5000/**', '127.0.0.2:5000/m', false],
+    ['[::1]:5000/**', '[0:0:0:0:0:0:0:1]:05000/m', true],
+    ['[::1]:5000/**', '[::2]:5000/m', false],
+    ['[::1]:5000/**', '::5000/m', false],
+    ['123/*', '123/m', true],
+    ['[ab]/*', 'a/m', true],
+  ])('whatever way the host is written: %s and %s: %s', (pattern, reference, expected) => {
+    const host = reference.slice(0, reference.indexOf('/'));
+    const repository = reference.slice(host.length + 1);
+    const name = /[.:]/.test(host) ? canonicalName(host, repository) : reference;
+    expect(matchesRepository(pattern, name)).toBe(expected);
+  });
+
+  test('what restricts concerns whatever may be the same place', () => {
+    expect(matchesRepository('reg.example.com/**', 'reg.example.com:80/m')).toBe(false);
+    expect(concernsRepository('reg.example.com/**', 'reg.example.com:80/m')).toBe(true);
+    expect(concernsRepository('reg.example.com:80/**', 'reg.example.com/m')).toBe(true);
+    expect(concernsRepository('team/*', 'localhost/team/m')).toBe(true);
+    expect(concernsRepository('localhost/team/*', 'team/m')).toBe(true);
+    expect(concernsRepository('reg.example.com/**', 'reg.example.com:8080/m')).toBe(false);
   });
 
   test('a place has one spelling', () => {

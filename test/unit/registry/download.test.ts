@@ -9,7 +9,7 @@ const credentials = (host: string) => ({ credentials: { [host]: { username: 'u',
 const auth = { type: 'basic', username: 'u', password: 'p' } as const;
 
 // both ways to read a body give the same guarantees
-describe.each(['socket', 'undici'] as const)('with bodies read by %s', (bodyReader) => {
+describe.each(['socket', 'parser'] as const)('with bodies read by %s', (bodyReader) => {
   const connect: typeof connectTo = async (options, network) => await connectTo(options, (host) => ({ bodyReader, ...network?.(host) }));
 
   async function withBlob(options: Parameters<typeof connect>[0] = {}) {
@@ -117,7 +117,7 @@ describe.each(['socket', 'undici'] as const)('with bodies read by %s', (bodyRead
     });
 
     test('without a sign of it, goes on too', async () => {
-      // an answer without a length is left to undici, which asks again
+      // an answer without a length is left to Node's parser, which asks again
       const handed = bodyReader === 'socket' ? [undefined] : [];
       const { target, registry, blob, bytes } = await withBlob({ behaviour: { shortDownloads: [...handed.map(() => 5), 100_000, 0] } });
       expect(await collect(await target.fetch(blob))).toEqual(bytes);

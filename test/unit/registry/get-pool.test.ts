@@ -1,57 +1,12 @@
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { type AddressInfo, createServer } from 'node:net';
+import { describe, expect, test } from 'vitest';
 import { KitError } from '../../../src/errors.ts';
 import { GetPool } from '../../../src/registry/get-pool.ts';
-import type { NetworkOptions } from '../../../src/registry/options.ts';
 import { TransientError } from '../../../src/registry/transient.ts';
-import { Transport } from '../../../src/registry/transport.ts';
+import type { Transport } from '../../../src/registry/transport.ts';
 import { collect } from '../../support/registry-client.ts';
-
-interface Asked {
-  readonly socket: Socket;
-  /** Head of the request. */
-  readonly text: string;
-  /** Of the connection and of the request on it, from 1. */
-  readonly connection: number;
-  readonly request: number;
-}
-
-/** A server that says what it is told to, byte for byte. */
-async function serve(answer: (asked: Asked) => void) {
-  const asked: Asked[] = [];
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    const connection = sockets.size;
-    let request = 0;
-    socket.on('error', () => undefined);
-    socket.on('data', (data) => {
-      request += 1;
-      const one = { socket, text: data.toString('latin1'), connection, request };
-      asked.push(one);
-      answer(one);
-    });
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/a?b=c`);
-  onTestFinished(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return { url, asked, sockets };
-}
-
-function transportOf(options: NetworkOptions = {}): Transport {
-  const transport = new Transport(options);
-  onTestFinished(async () => {
-    await transport.close();
-  });
-  return transport;
-}
-
-const ok = (body: string, ...headers: string[]) => ['HTTP/1.1 200 OK', `Content-Length: ${body.length}`, ...headers, '', body].join('\r\n');
+import { ok, serve, transportOf } from './raw-server.ts';
 
 async function get(transport: Transport, url: URL, signal?: AbortSignal): Promise<string> {
   const response = await transport.send({ method: 'GET', url, headers: { range: 'bytes=0-9' }, isBulk: true, signal });
@@ -140,7 +95,7 @@ describe('a kept connection', () => {
     expect(await get(transport, url)).toBe('2.1');
   });
 
-  test('with more than the answer is left to undici', async () => {
+  test('with more than the answer is left to the parser of Node', async () => {
     const { url, sockets } = await serve(({ socket, request, connection }) =>
       socket.write(ok(`${connection}.${request}`) + (connection === 1 ? ok('smuggled') : '')),
     );
@@ -149,7 +104,7 @@ describe('a kept connection', () => {
   });
 });
 
-describe('an answer of another kind is left to undici, which asks again', () => {
+describe('an answer of another kind is left to the parser of Node, which asks again', () => {
   test.each([
     ['chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n'],
     ['an interim answer', `HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n${ok('hello')}`],
@@ -197,7 +152,7 @@ async function failureOf(work: Promise<unknown>): Promise<{ isTransient: boolean
   throw new Error('not rejected with an error of ours');
 }
 
-describe.each(['socket', 'undici'] as const)('a failure, with bodies read by %s', (bodyReader) => {
+describe.each(['socket', 'parser'] as const)('a failure, with bodies read by %s', (bodyReader) => {
   test('before the answer is transient', async () => {
     const { url } = await serve(({ socket }) => socket.destroy());
     expect(await failureOf(get(transportOf({ bodyReader }), url))).toMatchObject(TRANSIENT);
@@ -292,7 +247,7 @@ test('a fast server is held back while nobody reads', async () => {
 });
 
 test('a pool leaves what it cannot say safely', async () => {
-  const pool = new GetPool({ timeouts: { connectMs: 1000, stallMs: 1000 }, tls: () => Promise.reject(new Error('not asked')) });
+  const pool = new GetPool({ limits: { connectMs: 1000, silenceMs: 1000 }, tls: () => Promise.reject(new Error('not asked')) });
   const request = { url: new URL('http://127.0.0.1:1/'), headers: { 'x-a': '\u2028' }, signal: undefined };
   expect(await pool.send(request)).toBeUndefined();
 });

@@ -187,7 +187,7 @@ describe('reading through mirrors', () => {
     expect(await target.has(randomBlob(1).blob)).toBe(false);
   });
 
-  test.each(['socket', 'undici'] as const)(
+  test.each(['socket', 'parser'] as const)(
     'a mirror that loses a blob in the middle is followed by the registry, from there on (%s)',
     async (bodyReader) => {
       const { origin, mirrors, source, call, events } = await fleet([{}], {}, { bodyReader });

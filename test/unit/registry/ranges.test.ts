@@ -57,7 +57,7 @@ async function failureOf(bytes: AsyncIterable<Uint8Array>): Promise<unknown> {
   }
 }
 
-describe.each(['socket', 'undici'] as const)('a blob over several connections, read by %s', (bodyReader) => {
+describe.each(['socket', 'parser'] as const)('a blob over several connections, read by %s', (bodyReader) => {
   /**
    * The first connection stops for a while, early enough for the others to answer before it gets to where they begin: until
    * `count` of them were asked for.
@@ -96,7 +96,7 @@ describe.each(['socket', 'undici'] as const)('a blob over several connections, r
     expect(registry.requests).toHaveLength(parts.length + 1);
     const ports = new Set(ranged().map(({ port }) => port));
     expect(ports.size).toBeGreaterThan(1);
-    // undici may not have noticed that a connection is free again
+    // Node may not have noticed that a connection is free again
     expect(ports.size).toBeLessThanOrEqual(bodyReader === 'socket' ? 4 : 8);
     expect(reserved()).toBe(0);
   });

@@ -53,7 +53,7 @@ describe('a body that is sent', () => {
   });
 });
 
-describe.each(['socket', 'undici'] as const)('with bodies read by %s', (bodyReader) => {
+describe.each(['socket', 'parser'] as const)('with bodies read by %s', (bodyReader) => {
   test('a download that trickles is given up, and goes on over another connection', async () => {
     const { registry, target, delays } = await connect({ behaviour: { trickleDownloads: [50_000] } }, () => ({
       bodyReader,

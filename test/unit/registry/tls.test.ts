@@ -61,7 +61,7 @@ describe.skipIf(!hasOpenssl)('TLS', () => {
     expect(await target.has(randomBlob(1).blob)).toBe(false);
   });
 
-  describe.each(['socket', 'undici'] as const)('with bodies read by %s', (bodyReader) => {
+  describe.each(['socket', 'parser'] as const)('with bodies read by %s', (bodyReader) => {
     const reading = (options: NetworkOptions) => https({ bodyReader, ...options });
 
     test('an unknown authority is refused before anything is asked', async () => {

@@ -304,7 +304,19 @@ describe('the trusted root', () => {
     expect(await loadTrustedRoot({ ...source, offline: true })).toEqual(root);
     // another root of the same repository is not believed because an older one was
     const other = await another({});
-    await expect(loadTrustedRoot({ ...source, tufRoot: other.tufRoot })).rejects.toMatchObject({ code: 'NETWORK' });
+    await expect(loadTrustedRoot({ ...source, tufRoot: other.tufRoot })).rejects.toMatchObject({
+      code: 'NETWORK',
+      hint: expect.stringContaining('--offline') as string,
+    });
+    expect(await loadTrustedRoot({ ...source, offline: true })).toEqual(root);
+  });
+
+  test('one that was never fetched is not advised', async () => {
+    const cache = await mkdtemp(join(directory, 'tuf-'));
+    const source = { tufMirror: 'http://127.0.0.1:1', tufRoot: mock.tufRoot, cache };
+    const error: unknown = await loadTrustedRoot(source).catch((cause: unknown) => cause);
+    expect(error).toMatchObject({ code: 'NETWORK', hint: 'try again, or give `--trusted-root FILE`' });
+    await expect(loadTrustedRoot({ ...source, offline: true })).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
   });
 
   test.each([
