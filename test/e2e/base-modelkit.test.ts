@@ -98,6 +98,8 @@ test('a base that is missing, a loop', async () => {
     exit 1
     --- stderr
     error: found cycle in modelkit references: [mine:a=>mine:b=>mine:a]
+
+    hint: \`kit tree REFERENCE\` shows which ModelKit refers to which: pack one of them without the reference
   `);
 });
 
@@ -120,6 +122,8 @@ test('a loop that others made is found when it is unpacked or pulled', async () 
     exit 1
     --- stderr
     error: found cycle in modelkit references: [127.0.0.1:55555/loop/a:v1=>127.0.0.1:55555/loop/b:v1=>127.0.0.1:55555/loop/a:v1]
+
+    hint: \`kit tree REFERENCE\` shows which ModelKit refers to which: pack one of them without the reference
   `);
   expect(existsSync(box.path('out'))).toBe(false);
   expect((await box.kit(`pull ${prefix}/a:v1`, elsewhere)).status).toBe(1);

@@ -114,7 +114,10 @@ describe('a registry with the artifacts of KitOps', () => {
       ['kit-modelkit-gzip', 'push-gzip.txt'],
       ['kit-catchall-tar', 'push-catchall.txt'],
     ] as const)
-      expect(await box.ok(['push', layout(name), `${host}/${name}:v1`])).toBe(await theirs(file));
+      // kit had it under the name of the registry
+      expect(await box.ok(['push', layout(name), `${host}/${name}:v1`])).toBe(
+        (await theirs(file)).replace('Pushing ', `Pushing ${layout(name)} to `),
+      );
     expect(await box.ok(`list ${host}/kit-modelkit-tar`)).toBe(await theirs('list-remote.txt'));
     for (const name of ARTIFACTS) await box.ok(`pull ${host}/${name}:v1`);
     // columns are as wide as the name of the host
