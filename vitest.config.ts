@@ -7,7 +7,8 @@ const retry = process.env['CI'] ? 1 : 0;
 /** Tests that mock a module, or look at the state of one. */
 const ISOLATED = '**/*.isolated.test.ts';
 const MEMORY = '/dev/shm';
-const MEMORY_BYTES = 2 * 1024 ** 3;
+/** What is there at once are some MiB. */
+const MEMORY_BYTES = 512 * 1024 ** 2;
 
 const project = (name: string, include: string, { testTimeout = 20_000, isolate = true, isSlow = false }) => ({
   test: {

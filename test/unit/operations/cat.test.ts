@@ -148,7 +148,9 @@ group('a file that is a layer', () => {
 
 test.each(['gzip', 'zstd'] as const)('a layer compressed by %s is read whole and checked, once for what is small', async (compression) => {
   const registry = await openRegistry();
-  const source = await publish(registry, 'm:v1', { ...FILES, 'weights/huge.bin': HUGE }, { compression });
+  const { Kitfile, 'weights/sub/config.json': config } = FILES;
+  const files = { Kitfile, 'README.md': '', 'weights/sub/config.json': config, 'weights/huge.bin': HUGE };
+  const source = await publish(registry, 'm:v1', files, { compression });
   expect(await print({ source, path: 'weights/sub/config.json' })).toMatchObject({ verified: true, text: Buffer.from('{"b":1}') });
   expect(blobTraffic(registry)).toMatchObject({ ranges: 0, whole: 2 });
   const huge = await print({ source, path: 'huge.bin' });

@@ -35,10 +35,10 @@ export function makeKey(): { readonly signer: Signer; readonly verifier: Verifie
   };
 }
 
-/** A kit with a home of its own, a registry with one manifest, and a key. */
+/** A kit with a home of its own that waits for no registry, a registry with one manifest, and a key. */
 export async function setUpSigning(options: RegistryOptions = {}): Promise<SigningSetup> {
   const home = await mkdtemp(join(tmpdir(), 'ocikit-sign-'));
-  const kit = createKit({ home, env: { HOME: home } });
+  const kit = createKit({ home, env: { HOME: home }, network: { sleep: async () => await Promise.resolve() } });
   onTestFinished(async () => {
     await kit.close();
     await rm(home, { recursive: true });

@@ -53,8 +53,15 @@ describe('key files of cosign', () => {
     );
     expect((await openKey(text, password, 'x.key')).equals(der)).toBe(true);
     await expect(openKey(text, `${password}!`, 'x.key')).rejects.toThrowError(/password is wrong/);
-    const old = text.replaceAll('SIGSTORE', 'COSIGN');
-    expect(await signerOf(old, password)).toMatchObject({ name: 'env://KEY' });
+  });
+
+  test('one under the older name of its block, in a variable', async () => {
+    const [text, password] = await Promise.all(
+      ['cosign.key', 'PASSWORD.txt'].map(async (name) => await readFile(join(KEYS, name), 'utf8')),
+    );
+    const old = text?.replaceAll('SIGSTORE', 'COSIGN') ?? '';
+    expect(old).toContain('ENCRYPTED COSIGN PRIVATE KEY');
+    expect(await signerOf(old, password?.trim())).toMatchObject({ name: 'env://KEY' });
   });
 
   interface Box {
