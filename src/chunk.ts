@@ -41,11 +41,6 @@ export function releaseChunk(chunk: Uint8Array): void {
   if (free.length < MAX_FREE) free.push(buffer);
 }
 
-/** True while somebody holds the chunk; of memory that is not from here nothing is known, and it counts as held. */
-export function isHeld(chunk: Uint8Array): boolean {
-  return holders.has(chunk.buffer) || !(chunk.buffer instanceof SharedArrayBuffer);
-}
-
 /** True when other threads can read the bytes. */
 export function isShared(bytes: Uint8Array): boolean {
   return bytes.buffer instanceof SharedArrayBuffer;

@@ -1,4 +1,3 @@
-import { readSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 
 /** An open file, and what to say when reading it fails. */
@@ -22,19 +21,5 @@ export async function readFully(file: FileToRead, chunk: Uint8Array, position: n
     }
     if (read.bytesRead === 0) throw file.cutOff(position + done);
     done += read.bytesRead;
-  }
-}
-
-/** The same at once: nothing else runs meanwhile. */
-export function readFullyNow(file: FileToRead, chunk: Uint8Array, position: number): void {
-  for (let done = 0; done < chunk.byteLength;) {
-    let count: number;
-    try {
-      count = readSync(file.handle.fd, chunk, done, chunk.byteLength - done, position + done);
-    } catch (error) {
-      throw file.failed(error);
-    }
-    if (count === 0) throw file.cutOff(position + done);
-    done += count;
   }
 }

@@ -55,11 +55,25 @@ export async function findGarbage(blobs: BlobDirectory, index: StoreIndex, optio
   return { index: after, manifests, blobs: unneeded };
 }
 
-/** Manifests that no tag reaches, but for signatures and the like of one that a tag does reach. */
+/** Manifests that no tag of their repository reaches, but for signatures and the like of one that a tag does reach. */
 export async function unreachedByTags(blobs: BlobDirectory, index: StoreIndex, options: FindGarbageOptions): Promise<ListedManifest[]> {
-  const contents = [...index.repositories.values()];
-  const kept = await reachable(blobs, [...index.others, ...contents.flatMap(({ tags }) => [...tags.values()])], options);
-  const listed = contents.flatMap(({ manifests }) => manifests);
+  const ofOthers = await reachable(blobs, index.others, options);
+  const unreached: ListedManifest[] = [];
+  for (const [repository, { manifests, tags }] of index.repositories) {
+    const kept = new Set([...ofOthers, ...(await reachable(blobs, tags.values(), options))]);
+    await keepReferrers(blobs, kept, manifests, options);
+    unreached.push(...manifests.filter(({ digest }) => !kept.has(digest)).map((descriptor) => ({ repository, descriptor })));
+  }
+  return unreached;
+}
+
+/** Adds to `kept` what of `listed` is about one in it, and what is too young to be judged. */
+async function keepReferrers(
+  blobs: BlobDirectory,
+  kept: Set<Digest>,
+  listed: readonly Descriptor[],
+  options: FindGarbageOptions,
+): Promise<void> {
   for (let grown = true; grown;) {
     const candidates = listed.filter(({ digest }) => !kept.has(digest));
     const young = await youngerThan(blobs, candidates, options.before);
@@ -69,9 +83,6 @@ export async function unreachedByTags(blobs: BlobDirectory, index: StoreIndex, o
     for (const digest of await reachable(blobs, more, options)) kept.add(digest);
     grown = more.length > 0;
   }
-  return [...index.repositories].flatMap(([repository, { manifests }]) =>
-    manifests.filter(({ digest }) => !kept.has(digest)).map((descriptor) => ({ repository, descriptor })),
-  );
 }
 
 async function youngerThan(blobs: BlobDirectory, manifests: readonly Descriptor[], before: number | undefined): Promise<Set<Digest>> {

@@ -10,10 +10,7 @@ export function register(command: Command, context: OpenContext): void {
   command
     .argument('[command]')
     .usage('info | clear')
-    .addHelpText(
-      'after',
-      '\nThe cache saves time: everything works without it. What is stored is not in it: `kit store prune` is for that.',
-    )
+    .addHelpText('after', EXAMPLES)
     .action((name: string | undefined) => {
       if (name === undefined) command.help();
       throw new KitError('USAGE', `unknown command \`cache ${name ?? ''}\``, { hint: 'write `kit cache info` or `kit cache clear`' });
@@ -34,3 +31,10 @@ export function register(command: Command, context: OpenContext): void {
     cli.result(flags.format, await clearCache(cli.kit({})), []);
   });
 }
+
+const EXAMPLES = `
+The cache saves time: everything works without it. What is stored is not in it: \`kit store prune\` is for that.
+
+Examples:
+  kit cache info
+  kit cache clear`;

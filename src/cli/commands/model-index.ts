@@ -60,13 +60,13 @@ Examples:
 const INDEX = '[registry/]repository[:tag]';
 
 function registerCreate(parent: Command, context: OpenContext): void {
-  addFormatOption(
-    addGlobalOptions(parent.command('create')).description('Make an empty index in local storage').argument('<index>', INDEX),
-  ).action(async (index: string, flags: FormatFlag) => {
-    const cli = await context();
-    const result = await createIndex(cli.kit({}), parseReference(index), cli.call);
-    cli.result(flags.format, result, [`Created index ${result.reference} (digest ${result.digest})`]);
-  });
+  addFormatOption(addGlobalOptions(parent.command('create')).description('Make an empty index in local storage').argument('<index>', INDEX))
+    .addHelpText('after', '\nExamples:\n  kit index create ghcr.io/team/mymodel:all')
+    .action(async (index: string, flags: FormatFlag) => {
+      const cli = await context();
+      const result = await createIndex(cli.kit({}), parseReference(index), cli.call);
+      cli.result(flags.format, result, [`Created index ${result.reference} (digest ${result.digest})`]);
+    });
 }
 
 interface AddFlags extends FormatFlag, KitFlags {
@@ -224,14 +224,21 @@ function registerPush(parent: Command, context: OpenContext): void {
         .argument('<source>', 'an index in local storage')
         .argument('[destination]', 'where it goes (default: the registry that the source names)'),
     ),
-  ).action(async (source: string, destination: string | undefined, flags: FormatFlag & KitFlags) => {
-    const cli = await context();
-    const to = destination === undefined ? {} : { destination: parseLocation(destination) };
-    const pushed = await pushIndex(cli.kit(flags), { source: parseLocation(source), ...to }, cli.call);
-    const lines = pushed.flatMap(({ reference, digest }) => [`Pushing index ${reference}`, `Pushed index ${digest}`]);
-    cli.result(flags.format, pushed, lines);
-  });
+  )
+    .addHelpText('after', PUSH_EXAMPLES)
+    .action(async (source: string, destination: string | undefined, flags: FormatFlag & KitFlags) => {
+      const cli = await context();
+      const to = destination === undefined ? {} : { destination: parseLocation(destination) };
+      const pushed = await pushIndex(cli.kit(flags), { source: parseLocation(source), ...to }, cli.call);
+      const lines = pushed.flatMap(({ reference, digest }) => [`Pushing index ${reference}`, `Pushed index ${digest}`]);
+      cli.result(flags.format, pushed, lines);
+    });
 }
+
+const PUSH_EXAMPLES = `
+Examples:
+  kit index push ghcr.io/team/mymodel:all
+  kit index push mymodel:all ghcr.io/team/mymodel:1.2`;
 
 function registerPull(parent: Command, context: OpenContext): void {
   addNetworkOptions(

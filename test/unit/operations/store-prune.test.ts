@@ -62,7 +62,7 @@ suite('what no tag reaches', () => {
     expect(await names(box)).toHaveLength(3);
   });
 
-  test('an index with a tag keeps its members, and what is listed beside it', async () => {
+  test('an index with a tag keeps its members, in its repository alone', async () => {
     const box = await storeHome();
     const member = await box.add('many:a', { tag: false });
     const index = await pushIndex(box.store.repository('many'), [member.manifest]);
@@ -70,8 +70,19 @@ suite('what no tag reaches', () => {
     await box.add('other:a', { tag: false, layers: ['layer of many:a'] });
     const elsewhere = box.store.repository('copy');
     await elsewhere.push(member.manifest, bytesSource(member.bytes));
-    expect((await pruneStore(box.kit)).untagged).toHaveLength(1);
-    expect(await names(box)).toEqual(['copy:', 'many:all']);
+    expect((await pruneStore(box.kit)).untagged).toHaveLength(2);
+    expect(await names(box)).toEqual(['many:all']);
+    expect(await box.store.blobs.has(member.manifest)).toBe(true);
+  });
+
+  test('goes from its repository though another has a tag on it', async () => {
+    const box = await storeHome();
+    const { manifest } = await box.add('tiny:v1');
+    await box.store.tag('copy', manifest, 'v1');
+    await box.store.untag('tiny', 'v1');
+    expect((await pruneStore(box.kit)).untagged).toEqual([`tiny@${manifest.digest}`]);
+    expect(await names(box)).toEqual(['copy:v1']);
+    expect(await checkStore(box.kit)).toMatchObject({ ok: true, findings: [] });
   });
 
   test('entries of another tool stay', async () => {
