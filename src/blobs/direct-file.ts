@@ -1,21 +1,20 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { type ByteThread, joinThread } from '../byte-thread.ts';
+import { isShared } from '../chunk.ts';
 import type { WritableFile } from './file-writer.ts';
 import { WritePace } from './write-pace.ts';
 
 /** What O_DIRECT asks of memory, position and length: the block of the device, which for most is the first. */
 const BLOCKS = [512, 4096];
-/** Less goes to the page cache: it is not worth a wait for the disk. */
-const SMALLEST_DIRECT = 256 * 1024;
+/** Less goes to the page cache as it is: it is not worth a wait for the disk or a thread. */
+const SMALLEST_LARGE = 256 * 1024;
 const { O_RDWR, O_CREAT, O_EXCL, O_WRONLY } = constants;
 const O_DIRECT = process.platform === 'linux' ? constants.O_DIRECT : undefined;
 const REFUSED: ReadonlySet<string> = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP']);
 
-/** Direct writes at a time: they keep the disk busy, and what is more goes to the page cache meanwhile. */
-const MAX_DIRECT = 3;
-
 /** What decides how a write goes. */
-type Pace = Pick<WritePace, 'way' | 'begin' | 'end' | 'overflowPays' | 'overflowed'>;
+type Pace = Pick<WritePace, 'way' | 'begin' | 'end'>;
 
 export interface DirectFileOptions {
   readonly exclusive?: boolean;
@@ -25,7 +24,6 @@ export interface DirectFileOptions {
 
 /** Of all files: they share the disk. */
 const sharedPace = new WritePace();
-let directWrites = 0;
 
 /**
  * A file that is written past the page cache where the file system and the bytes allow and where that is faster: it saves a copy, and
@@ -37,6 +35,7 @@ export class DirectFile implements WritableFile {
   readonly #pace: Pace;
   #direct: Promise<FileHandle | undefined> | undefined;
   #block = 0;
+  #writer: Promise<ByteThread> | undefined;
 
   private constructor(path: string, plain: FileHandle, pace: Pace) {
     this.#path = path;
@@ -66,30 +65,43 @@ export class DirectFile implements WritableFile {
   /** Several calls may be under way at a time. */
   async writev(chunks: readonly Uint8Array[], position: number): Promise<{ bytesWritten: number }> {
     const bytes = chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
-    if (bytes < SMALLEST_DIRECT) return await this.#plain.writev(chunks, position);
+    if (bytes < SMALLEST_LARGE) return await this.#plain.writev(chunks, position);
     const pace = this.#pace;
     const { way } = pace;
-    const started = performance.now();
-    pace.begin(started);
-    const canBeDirect = way === 'direct' && this.#isAligned(chunks, position);
-    const isOverflow = canBeDirect && directWrites >= MAX_DIRECT && pace.overflowPays;
-    const isDirect = canBeDirect && !isOverflow;
-    const written = (isDirect ? await this.#writeDirect(chunks, position) : undefined) ?? (await this.#plain.writev(chunks, position));
-    if (isOverflow) pace.overflowed(bytes, performance.now() - started);
+    pace.begin(performance.now());
+    const isDirect = way === 'direct' && this.#isAligned(chunks, position);
+    const written = (isDirect ? await this.#writeDirect(chunks, position) : undefined) ?? (await this.#writePlain(chunks, position));
     if (way === pace.way) pace.end(written.bytesWritten, performance.now());
     return written;
   }
 
   async close(): Promise<void> {
+    if (this.#writer !== undefined) (await this.#writer).members -= 1;
     await (await this.#direct)?.close();
     await this.#plain.close();
+  }
+
+  /** By one thread: writes of the same file wait for each other. */
+  async #writePlain(chunks: readonly Uint8Array[], position: number): Promise<{ bytesWritten: number }> {
+    if (!chunks.every(isShared)) return await this.#plain.writev(chunks, position);
+    this.#writer ??= joinThread();
+    const writer = await this.#writer;
+    let end = position;
+    const writes = chunks.map(async (bytes) => {
+      const at = end;
+      end += bytes.byteLength;
+      await writer.ask({ type: 'write', fd: this.#plain.fd, bytes, position: at });
+    });
+    // the memory and the file are theirs until all have ended
+    const failed = (await Promise.allSettled(writes)).find(({ status }) => status === 'rejected');
+    if (failed?.status === 'rejected') throw failed.reason;
+    return { bytesWritten: end - position };
   }
 
   /** Undefined where the file system refuses. */
   async #writeDirect(chunks: readonly Uint8Array[], position: number): Promise<{ bytesWritten: number } | undefined> {
     const block = this.#block;
     this.#direct ??= open(this.#path, O_WRONLY | (O_DIRECT ?? 0)).catch(() => undefined);
-    directWrites += 1;
     try {
       const direct = await this.#direct;
       return await direct?.writev(chunks, position);
@@ -98,8 +110,6 @@ export class DirectFile implements WritableFile {
       // a write beside this one may have been refused first
       if (block === this.#block) await this.#raiseBlock();
       return undefined;
-    } finally {
-      directWrites -= 1;
     }
   }
 

@@ -1,21 +1,20 @@
 /** `plain` writes go to the page cache, `direct` ones past it to the disk. */
 export type WriteWay = 'plain' | 'direct';
 
-/** Bytes after which a way is judged. */
-const WINDOW = 96 * 1024 * 1024;
-/** Bytes a second: a page cache that is faster than this has room, and nothing else need be tried. */
-const FAST = 1_200_000_000;
+const MIB = 1024 * 1024;
+/** Bytes after which the way that was chosen is judged. */
+const WINDOW = 96 * MIB;
+/** The same where a way is tried: the slower one takes several times as long, so less has to do. */
+const TRIAL = 24 * MIB;
+/** Bytes before the first trial: small files, and memory and threads that are used for the first time. */
+const WARM_UP = 8 * MIB;
+/** Windows after which the other way is tried again. */
+const HOLD = 8;
 /** What is in the page cache is there for the next reader: past it has to be faster by this factor. */
 const GAIN = 1.15;
-/** Windows for which a choice holds. */
-const HOLD = 16;
-
-/** Milliseconds a MiB: above it the page cache has to make room first, and takes the processor from those who hash. */
-const CHEAP_MS = 1.2;
-const MIB = 1024 * 1024;
-const WEIGHT = 0.25;
-/** While it does not pay, one write in so many is tried. */
-const PROBE = 64;
+/** A way is judged early where it is slower than the other one by this factor, for as many milliseconds. */
+const HOPELESS = 2;
+const HOPELESS_MS = 30;
 
 /**
  * Finds out which way of writing is the faster one at this time, from the bytes that all files together get rid of. The page cache is
@@ -23,28 +22,19 @@ const PROBE = 64;
  */
 export class WritePace {
   #way: WriteWay = 'plain';
+  /** Bytes a second. */
   readonly #rates: Record<WriteWay, number> = { plain: 0, direct: 0 };
-  #held = HOLD;
+  #isWarm = false;
+  /** Ways still to be tried, with the one that is tried now. */
+  #trials = 2;
+  /** Windows since the last trial. */
+  #held = 0;
   #bytes = 0;
   #from: number | undefined;
-  /** Milliseconds a MiB, smoothed. */
-  #overflowMs = 0;
-  #asked = 0;
 
   /** How the next large write should go. */
   get way(): WriteWay {
     return this.#way;
-  }
-
-  /** Asked when as many direct writes are under way as keep the disk busy: should this one go to the page cache meanwhile? */
-  get overflowPays(): boolean {
-    this.#asked += 1;
-    return this.#overflowMs <= CHEAP_MS || this.#asked % PROBE === 0;
-  }
-
-  /** Such a write took `ms` milliseconds. */
-  overflowed(bytes: number, ms: number): void {
-    this.#overflowMs += ((ms * MIB) / bytes - this.#overflowMs) * WEIGHT;
   }
 
   /** A large write begins, at `now` milliseconds. */
@@ -55,17 +45,35 @@ export class WritePace {
   /** It has ended, and `bytes` were written in the way that was asked for. */
   end(bytes: number, now: number): void {
     this.#bytes += bytes;
-    if (this.#bytes < WINDOW || this.#from === undefined) return;
-    const rate = (this.#bytes * 1000) / Math.max(1, now - this.#from);
+    if (this.#from === undefined) return;
+    const elapsed = Math.max(1, now - this.#from);
+    const rate = (this.#bytes * 1000) / elapsed;
+    if (this.#bytes < this.#window && !this.#isHopeless(rate, elapsed)) return;
     this.#bytes = 0;
     this.#from = undefined;
-    this.#rates[this.#way] = rate;
-    this.#held += 1;
-    if (this.#way === 'plain' && rate >= FAST) return;
-    if (this.#held > HOLD) {
-      // the other one, for a window
-      this.#held = -1;
-      this.#way = this.#way === 'plain' ? 'direct' : 'plain';
-    } else this.#way = this.#rates.direct >= this.#rates.plain * GAIN ? 'direct' : 'plain';
+    if (this.#isWarm) this.#judge(rate);
+    this.#isWarm = true;
   }
+
+  get #window(): number {
+    if (!this.#isWarm) return WARM_UP;
+    return this.#trials > 0 ? TRIAL : WINDOW;
+  }
+
+  #isHopeless(rate: number, elapsed: number): boolean {
+    return this.#isWarm && elapsed >= HOPELESS_MS && rate * HOPELESS < this.#rates[other(this.#way)];
+  }
+
+  #judge(rate: number): void {
+    this.#rates[this.#way] = rate;
+    this.#held = this.#trials > 0 ? 0 : this.#held + 1;
+    this.#trials = this.#held >= HOLD ? 1 : Math.max(0, this.#trials - 1);
+    const { plain, direct } = this.#rates;
+    if (this.#trials > 0) this.#way = other(this.#way);
+    else this.#way = direct >= plain * GAIN ? 'direct' : 'plain';
+  }
+}
+
+function other(way: WriteWay): WriteWay {
+  return way === 'plain' ? 'direct' : 'plain';
 }

@@ -1,13 +1,12 @@
 import { availableParallelism } from 'node:os';
+import { type ByteThread, joinThread } from '../byte-thread.ts';
 import { allocateChunk, CHUNK_BYTES, holdChunk, isShared, releaseChunk } from '../chunk.ts';
 import { type Digest, type DigestAlgorithm, Digester } from './digest.ts';
-import { type HashThread, hashThread } from './hash-thread.ts';
 
 /** Below this a thread costs more than it gains. */
 const WORTH_A_THREAD = 8 * CHUNK_BYTES;
 /** Chunks that may wait for their thread, for one stream. */
 const MAX_QUEUED = 4;
-const MAX_THREADS = 8;
 
 let streams = 0;
 
@@ -20,7 +19,7 @@ export class StreamDigester {
   readonly #stream = (streams += 1);
   readonly #inline: Digester;
   #mode: 'undecided' | 'inline' | 'thread';
-  #thread: HashThread | undefined;
+  #thread: ByteThread | undefined;
   #queue: Promise<void>[] = [];
   #failure: { readonly error: unknown } | undefined;
 
@@ -65,12 +64,11 @@ export class StreamDigester {
   }
 
   async #begin(): Promise<void> {
-    this.#thread = await hashThread(Math.min(availableParallelism(), MAX_THREADS));
-    this.#thread.streams += 1;
+    this.#thread = await joinThread();
   }
 
   #end(): void {
-    if (this.#thread !== undefined) this.#thread.streams -= 1;
+    if (this.#thread !== undefined) this.#thread.members -= 1;
     this.#thread = undefined;
   }
 

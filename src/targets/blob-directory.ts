@@ -150,7 +150,10 @@ export class BlobDirectory implements BlobStore {
   async beginUpload(algorithm: DigestAlgorithm = 'sha256'): Promise<BlobUpload> {
     await this.#prepare();
     return new BlobUpload(await this.#ingest.reserve(), algorithm, async (digest, path, size) => {
-      if (!(await this.has({ mediaType: 'application/octet-stream', digest, size }))) await this.#accept(digest, path);
+      if (await this.has({ mediaType: 'application/octet-stream', digest, size })) return;
+      // whoever sent it may keep nothing
+      await withPath(path, async () => await syncFile(path));
+      await this.#accept(digest, path);
     });
   }
 
@@ -235,7 +238,6 @@ export class BlobDirectory implements BlobStore {
     const path = this.pathOf(digest);
     await withPath(path, async () => {
       await mkdir(dirname(path), { recursive: true });
-      await syncFile(ingested);
       await rename(ingested, path);
     });
     this.#unsettled.add(dirname(path));

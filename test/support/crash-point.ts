@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import promises from 'node:fs/promises';
 import net from 'node:net';
-import { isMainThread } from 'node:worker_threads';
+import { isMainThread, Worker } from 'node:worker_threads';
 
 // Loaded into a `kit` by NODE_OPTIONS: counts what the process does to files and sockets, and kills it with SIGKILL just before the call
 // number $CRASH_AT; a file that is written at one go is torn in half first. $CRASH_COUNT names a file that gets the count at the end.
@@ -53,6 +53,8 @@ if (isMainThread) {
     wrap(fs, `${name}Sync`);
   }
   wrap(net.Socket.prototype, '_writeGeneric');
+  // large writes, and hashes, are asked of threads
+  wrap(Worker.prototype, 'postMessage');
 
   // the methods of open files: their class is not exported
   const { open } = promises;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { DirectFile } from '../../../src/blobs/direct-file.ts';
 import { writeBehind } from '../../../src/blobs/file-writer.ts';
+import type { WriteWay } from '../../../src/blobs/write-pace.ts';
 import { allocateChunk, CHUNK_BYTES } from '../../../src/chunk.ts';
 import { openFiles, temporaryDirectory } from './workspace.ts';
 
@@ -18,8 +19,8 @@ async function* chunks(content: Buffer, skip: number): AsyncGenerator<Uint8Array
   }
 }
 
-/** Sends everything past the page cache that can go there, or as much as `overflowPays` lets. */
-const direct = (overflowPays = false) => ({ way: 'direct' as const, overflowPays, begin() {}, end() {}, overflowed() {} });
+/** Sends everything one way, as far as it can go there. */
+const always = (way: WriteWay) => ({ way, begin() {}, end() {} });
 
 /** Whether this process has the file open past the page cache. */
 function isOpenDirect(path: string): boolean {
@@ -45,8 +46,8 @@ function canBeDirect(path: string): boolean {
 const content = Buffer.concat([randomBytes(6 * CHUNK_BYTES), Buffer.alloc(3 * CHUNK_BYTES), randomBytes(2 * CHUNK_BYTES + 777)]);
 
 describe.each([
-  ['past the page cache', direct()],
-  ['past the page cache and through it', direct(true)],
+  ['past the page cache', always('direct')],
+  ['through the page cache', always('plain')],
   ['as is faster', undefined],
 ])('%s', (_name, pace) => {
   test.each([0, 512, 4096, 7])('a file holds what was written, with chunks that begin %i bytes later', async (skip) => {
@@ -54,7 +55,7 @@ describe.each([
     const path = join(directory, 'file');
     const file = await DirectFile.open(path, pace === undefined ? {} : { pace });
     expect(await writeBehind(file, path, chunks(content, skip))).toBe(content.byteLength);
-    expect(isOpenDirect(path)).toBe(pace !== undefined && skip % 512 === 0 && canBeDirect(path));
+    expect(isOpenDirect(path)).toBe(pace?.way === 'direct' && skip % 512 === 0 && canBeDirect(path));
     await file.close();
     expect(readFileSync(path).equals(content)).toBe(true);
     expect(openFiles(directory)).toEqual([]);
@@ -67,7 +68,7 @@ test('a file is gone on with where it ended', async () => {
     [0, 2 * CHUNK_BYTES],
     [2 * CHUNK_BYTES, content.byteLength],
   ] as const) {
-    const file = await DirectFile.open(path, { pace: direct() });
+    const file = await DirectFile.open(path, { pace: always('direct') });
     await writeBehind(file, path, chunks(content.subarray(from, to), 0), from);
     await file.close();
   }

@@ -17,14 +17,18 @@ function write(pace: WritePace, count: number, ms: Readonly<Record<WriteWay, num
   return went;
 }
 
-test('a page cache that is fast is all that is used', () => {
-  expect(write(new WritePace(), 5000, { plain: 0.4, direct: 1 })).toEqual({ plain: 5000, direct: 0 });
+test('a page cache that is fast gets nearly all', () => {
+  expect(write(new WritePace(), 5000, { plain: 0.4, direct: 0.7 }).direct).toBeLessThan(250);
+});
+
+test('a disk that is very slow is not tried for long', () => {
+  expect(write(new WritePace(), 5000, { plain: 0.4, direct: 10 }).direct).toBeLessThan(30);
 });
 
 test('a page cache that is slower than the disk is left, and looked at again now and then', () => {
   const { plain, direct } = write(new WritePace(), 10_000, { plain: 3, direct: 1 });
   expect(direct).toBeGreaterThan(9000);
-  expect(plain).toBeGreaterThan(96);
+  expect(plain).toBeGreaterThan(32);
 });
 
 test('a disk that is slow is left to the page cache', () => {
@@ -45,20 +49,4 @@ test('what changes is noticed', () => {
   expect(write(pace, 3000, { plain: 4, direct: 1 }).direct).toBeGreaterThan(2500);
   // and has room again
   expect(write(pace, 5000, { plain: 0.3, direct: 1 }).plain).toBeGreaterThan(3000);
-});
-
-test('what the disk cannot take at once goes to the page cache while that is cheap, and now and then to see if it is again', () => {
-  const pace = new WritePace();
-  const overflow = (count: number, ms: number): number => {
-    let went = 0;
-    for (let i = 0; i < count; i++) {
-      if (!pace.overflowPays) continue;
-      went += 1;
-      pace.overflowed(2 * MIB, ms * 2);
-    }
-    return went;
-  };
-  expect(overflow(100, 0.5)).toBe(100);
-  expect(overflow(6400, 5)).toBeLessThan(120);
-  expect(overflow(6400, 0.3)).toBeGreaterThan(5000);
 });
