@@ -12,9 +12,9 @@ const WARM_UP = 8 * MIB;
 const HOLD = 8;
 /** What is in the page cache is there for the next reader: past it has to be faster by this factor. */
 const GAIN = 1.15;
-/** A way is judged early where it is slower than the other one by this factor, for as many milliseconds. */
+/** A way is judged after these bytes already where it is slower than the other one by this factor. */
+const HOPELESS_AFTER = 8 * MIB;
 const HOPELESS = 2;
-const HOPELESS_MS = 30;
 
 /**
  * Finds out which way of writing is the faster one at this time, from the bytes that all files together get rid of. The page cache is
@@ -46,9 +46,8 @@ export class WritePace {
   end(bytes: number, now: number): void {
     this.#bytes += bytes;
     if (this.#from === undefined) return;
-    const elapsed = Math.max(1, now - this.#from);
-    const rate = (this.#bytes * 1000) / elapsed;
-    if (this.#bytes < this.#window && !this.#isHopeless(rate, elapsed)) return;
+    const rate = (this.#bytes * 1000) / Math.max(1, now - this.#from);
+    if (this.#bytes < this.#window && !this.#isHopeless(rate)) return;
     this.#bytes = 0;
     this.#from = undefined;
     if (this.#isWarm) this.#judge(rate);
@@ -60,8 +59,8 @@ export class WritePace {
     return this.#trials > 0 ? TRIAL : WINDOW;
   }
 
-  #isHopeless(rate: number, elapsed: number): boolean {
-    return this.#isWarm && elapsed >= HOPELESS_MS && rate * HOPELESS < this.#rates[other(this.#way)];
+  #isHopeless(rate: number): boolean {
+    return this.#isWarm && this.#bytes >= HOPELESS_AFTER && rate * HOPELESS < this.#rates[other(this.#way)];
   }
 
   #judge(rate: number): void {
