@@ -8,7 +8,7 @@ export type ByteRequest =
   | { readonly type: 'update'; readonly stream: number; readonly algorithm: string; readonly bytes: Uint8Array }
   | { readonly type: 'end'; readonly stream: number }
   | { readonly type: 'abandon'; readonly stream: number }
-  | { readonly type: 'write'; readonly fd: number; readonly bytes: Uint8Array; readonly position: number };
+  | { readonly type: 'write'; readonly fd: number; readonly chunks: readonly Uint8Array[]; readonly position: number };
 
 /** The hex digest to `end`, '' to all else, when its bytes are no longer needed; or what the file system said. */
 type Answer = string | Pick<NodeJS.ErrnoException, 'code' | 'errno' | 'syscall' | 'message'>;
@@ -80,9 +80,12 @@ function threadMain(): void {
 
   function answer(request: ByteRequest): string {
     if (request.type === 'write') {
-      const { fd, bytes, position } = request;
-      for (let done = 0; done < bytes.byteLength;) {
-        done += writeSync(fd, bytes, done, Math.min(WRITE, bytes.byteLength - done), position + done);
+      let { position } = request;
+      for (const bytes of request.chunks) {
+        for (let done = 0; done < bytes.byteLength;) {
+          done += writeSync(request.fd, bytes, done, Math.min(WRITE, bytes.byteLength - done), position + done);
+        }
+        position += bytes.byteLength;
       }
       return '';
     }

@@ -70,7 +70,7 @@ export class DirectFile implements WritableFile {
     const { way } = pace;
     pace.begin(performance.now());
     const isDirect = way === 'direct' && this.#isAligned(chunks, position);
-    const written = (isDirect ? await this.#writeDirect(chunks, position) : undefined) ?? (await this.#writePlain(chunks, position));
+    const written = (isDirect ? await this.#writeDirect(chunks, position) : undefined) ?? (await this.#writePlain(chunks, position, bytes));
     if (way === pace.way) pace.end(written.bytesWritten, performance.now());
     return written;
   }
@@ -82,20 +82,11 @@ export class DirectFile implements WritableFile {
   }
 
   /** By one thread: writes of the same file wait for each other. */
-  async #writePlain(chunks: readonly Uint8Array[], position: number): Promise<{ bytesWritten: number }> {
+  async #writePlain(chunks: readonly Uint8Array[], position: number, bytes: number): Promise<{ bytesWritten: number }> {
     if (!chunks.every(isShared)) return await this.#plain.writev(chunks, position);
     this.#writer ??= joinThread();
-    const writer = await this.#writer;
-    let end = position;
-    const writes = chunks.map(async (bytes) => {
-      const at = end;
-      end += bytes.byteLength;
-      await writer.ask({ type: 'write', fd: this.#plain.fd, bytes, position: at });
-    });
-    // the memory and the file are theirs until all have ended
-    const failed = (await Promise.allSettled(writes)).find(({ status }) => status === 'rejected');
-    if (failed?.status === 'rejected') throw failed.reason;
-    return { bytesWritten: end - position };
+    await (await this.#writer).ask({ type: 'write', fd: this.#plain.fd, chunks, position });
+    return { bytesWritten: bytes };
   }
 
   /** Undefined where the file system refuses. */
