@@ -19,12 +19,16 @@ export class ByteThread {
   members = 0;
   readonly #worker: WorkerType;
   readonly #waiting: { resolve: (hex: string) => void; reject: (error: unknown) => void }[] = [];
+  /** Asked in this turn of the event loop: they go together, for a message costs more than what it says. */
+  #outbox: ByteRequest[] = [];
   #failure: { readonly error: unknown } | undefined;
 
   constructor(worker: WorkerType) {
     this.#worker = worker;
     worker.unref();
-    worker.on('message', (answer: Answer) => this.#answered(answer));
+    worker.on('message', (answers: readonly Answer[]) => {
+      for (const answer of answers) this.#answered(answer);
+    });
     worker.on('error', (error) => this.#fail(error));
     worker.on('exit', () => this.#fail(new Error('a thread that hashes and writes ended')));
   }
@@ -35,8 +39,13 @@ export class ByteThread {
     if (this.#waiting.length === 0) this.#worker.ref();
     return await new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
-      this.#worker.postMessage(request);
+      if (this.#outbox.push(request) === 1) setImmediate(() => this.#send());
     });
+  }
+
+  #send(): void {
+    this.#worker.postMessage(this.#outbox);
+    this.#outbox = [];
   }
 
   #answered(answer: Answer): void {
@@ -99,12 +108,15 @@ function threadMain(): void {
     return hex ?? '';
   }
 
-  parentPort?.on('message', (request: ByteRequest) => {
-    try {
-      parentPort.postMessage(answer(request));
-    } catch (error) {
-      const { code, errno, syscall, message } = error as NodeJS.ErrnoException;
-      parentPort.postMessage({ code, errno, syscall, message });
-    }
+  parentPort?.on('message', (requests: readonly ByteRequest[]) => {
+    const answers = requests.map((request): Answer => {
+      try {
+        return answer(request);
+      } catch (error) {
+        const { code, errno, syscall, message } = error as NodeJS.ErrnoException;
+        return { code, errno, syscall, message };
+      }
+    });
+    parentPort.postMessage(answers);
   });
 }
