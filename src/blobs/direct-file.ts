@@ -76,7 +76,8 @@ export class DirectFile implements WritableFile {
   }
 
   async close(): Promise<void> {
-    if (this.#writer !== undefined) (await this.#writer).members -= 1;
+    const writer = await this.#writer?.catch(() => undefined);
+    if (writer !== undefined) writer.members -= 1;
     await (await this.#direct)?.close();
     await this.#plain.close();
   }

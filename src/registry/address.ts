@@ -39,8 +39,13 @@ function isLocalName(hostname: string): boolean {
 }
 
 function isListed(list: BlockList, hostname: string): boolean {
-  const address = hostname.replace(/^\[(.*)\]$/, '$1');
+  const address = literalHost({ hostname });
   const family = isIP(address);
   // BlockList looks through IPv4-mapped IPv6 addresses by itself
   return family !== 0 && list.check(address, family === 4 ? 'ipv4' : 'ipv6');
+}
+
+/** The host without the brackets that an IPv6 address has in a URL. */
+export function literalHost({ hostname }: Pick<URL, 'hostname'>): string {
+  return hostname.replace(/^\[(.*)\]$/, '$1');
 }

@@ -1,6 +1,16 @@
 import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
 import type { Bytes } from '../blobs/source.ts';
-import { DISCARD_LIMIT, type Exchange, type ExchangeLimits, type ExchangeRequest, type ExchangeResponse, KEPT_MS } from './exchange.ts';
+import { literalHost } from './address.ts';
+import { Agents } from './agents.ts';
+import {
+  DISCARD_LIMIT,
+  type Exchange,
+  type ExchangeLimits,
+  type ExchangeRequest,
+  type ExchangeResponse,
+  joined,
+  KEPT_MS,
+} from './exchange.ts';
 import { sendBody } from './send-body.ts';
 import type { TlsSettings } from './tls.ts';
 
@@ -12,10 +22,11 @@ interface DirectOptions {
 /** Requests straight to their hosts, over HTTP/1.1: several connections carry more than the streams of one. */
 export class DirectExchange implements Exchange {
   readonly #options: DirectOptions;
-  readonly #agents = new Map<string, Promise<Agent>>();
+  readonly #agents: Agents<Agent>;
 
   constructor(options: DirectOptions) {
     this.#options = options;
+    this.#agents = new Agents(async (url) => await createAgent(url, options));
   }
 
   async send(request: ExchangeRequest): Promise<ExchangeResponse> {
@@ -31,18 +42,23 @@ export class DirectExchange implements Exchange {
   }
 
   async close(): Promise<void> {
-    const agents = [...this.#agents.values()];
-    this.#agents.clear();
-    await Promise.allSettled(agents.map(async (agent) => (await agent).destroy()));
+    await this.#agents.close();
   }
 
   async #open({ method, url, headers, signal }: ExchangeRequest): Promise<ClientRequest> {
     // not imported: that would evaluate all that node:http hands out, WebSocket with its 40 ms too
     const { request } = process.getBuiltinModule(url.protocol === 'https:' ? 'node:https' : 'node:http');
-    const agent = await this.#agent(url);
+    const agent = await this.#agents.for(url);
     signal?.throwIfAborted();
-    const hostname = url.hostname.replace(/^\[(.*)\]$/, '$1');
-    const options = { protocol: url.protocol, hostname, port: url.port, path: url.pathname + url.search, method, headers, agent };
+    const options = {
+      protocol: url.protocol,
+      hostname: literalHost(url),
+      port: url.port,
+      path: url.pathname + url.search,
+      method,
+      headers,
+      agent,
+    };
     return request(signal === undefined ? options : { ...options, signal });
   }
 
@@ -87,23 +103,12 @@ export class DirectExchange implements Exchange {
     });
     return timer;
   }
+}
 
-  #agent(url: URL): Promise<Agent> {
-    // hosts may differ in authorities and certificates
-    const key = url.protocol === 'https:' ? url.host : 'http';
-    let agent = this.#agents.get(key);
-    if (agent === undefined) {
-      agent = this.#createAgent(url);
-      this.#agents.set(key, agent);
-    }
-    return agent;
-  }
-
-  async #createAgent(url: URL): Promise<Agent> {
-    const kept = { keepAlive: true, timeout: KEPT_MS };
-    if (url.protocol !== 'https:') return new (process.getBuiltinModule('node:http').Agent)(kept);
-    return new (process.getBuiltinModule('node:https').Agent)({ ...kept, ...(await this.#options.tls(url)) });
-  }
+async function createAgent(url: URL, { tls }: DirectOptions): Promise<Agent> {
+  const kept = { keepAlive: true, timeout: KEPT_MS };
+  if (url.protocol !== 'https:') return new (process.getBuiltinModule('node:http').Agent)(kept);
+  return new (process.getBuiltinModule('node:https').Agent)({ ...kept, ...(await tls(url)) });
 }
 
 export function isStream(body: Uint8Array | Bytes | undefined): body is Bytes {
@@ -120,10 +125,7 @@ function wrap(outgoing: ClientRequest, incoming: IncomingMessage, silenceMs: num
   const body = (): AsyncGenerator<Uint8Array, void, undefined> => readBody(outgoing, incoming, silenceMs);
   return {
     status: incoming.statusCode ?? 0,
-    header: (name) => {
-      const value = incoming.headers[name];
-      return Array.isArray(value) ? value.join(', ') : value;
-    },
+    header: (name) => joined(incoming.headers[name]),
     body: body(),
     discard: async () => {
       let size = 0;

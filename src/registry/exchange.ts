@@ -42,3 +42,8 @@ export interface ExchangeLimits {
 export const DISCARD_LIMIT = 64 * 1024;
 /** How long a connection is kept for the next request, in milliseconds. */
 export const KEPT_MS = 10_000;
+
+/** A header as one text. */
+export function joined(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(', ') : value;
+}

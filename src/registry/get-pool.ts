@@ -1,5 +1,6 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
+import { literalHost } from './address.ts';
 import type { BodyBuffer } from './body-buffer.ts';
 import { DISCARD_LIMIT, type ExchangeLimits, type ExchangeRequest, type ExchangeResponse } from './exchange.ts';
 import { GetConnection, type GetResponse, type ReadInto, Unanswered } from './get-connection.ts';
@@ -85,13 +86,13 @@ export class GetPool {
 type Opener = (onread: ReadInto) => Socket;
 
 function tcpOpener(url: URL): Opener {
-  return (onread) => connectTcp({ host: hostOf(url), port: Number(url.port || 80), onread: { ...onread } });
+  return (onread) => connectTcp({ host: literalHost(url), port: Number(url.port || 80), onread: { ...onread } });
 }
 
 function tlsOpener(url: URL, settings: TlsSettings): Opener {
   // loaded here: 10 ms that plain http does not need
   const { connect } = process.getBuiltinModule('node:tls');
-  const host = hostOf(url);
+  const host = literalHost(url);
   // a name of the certificate cannot be asked for by address
   const to = {
     host,
@@ -104,10 +105,6 @@ function tlsOpener(url: URL, settings: TlsSettings): Opener {
     const options: TlsOptions & { onread: ReadInto } = { ...to, onread: { ...onread } };
     return connect(options);
   };
-}
-
-function hostOf({ hostname }: URL): string {
-  return hostname.replace(/^\[(.*)\]$/, '$1');
 }
 
 /** Undefined when a part of it could be taken for more than it is. */

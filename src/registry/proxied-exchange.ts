@@ -1,6 +1,16 @@
 import { isIP } from 'node:net';
 import type { ProxyAgent } from 'undici';
-import { DISCARD_LIMIT, type Exchange, type ExchangeLimits, type ExchangeRequest, type ExchangeResponse, KEPT_MS } from './exchange.ts';
+import { literalHost } from './address.ts';
+import { Agents } from './agents.ts';
+import {
+  DISCARD_LIMIT,
+  type Exchange,
+  type ExchangeLimits,
+  type ExchangeRequest,
+  type ExchangeResponse,
+  joined,
+  KEPT_MS,
+} from './exchange.ts';
 import type { TlsSettings } from './tls.ts';
 
 interface ProxiedOptions {
@@ -12,14 +22,15 @@ interface ProxiedOptions {
 /** Requests by way of one proxy: forwarded for http, through a tunnel for https. */
 export class ProxiedExchange implements Exchange {
   readonly #options: ProxiedOptions;
-  readonly #agents = new Map<string, Promise<ProxyAgent>>();
+  readonly #agents: Agents<ProxyAgent>;
 
   constructor(options: ProxiedOptions) {
     this.#options = options;
+    this.#agents = new Agents(async (url) => await createAgent(url, options));
   }
 
   async send({ method, url, headers, body, signal, answerMs }: ExchangeRequest): Promise<ExchangeResponse> {
-    const agent = await this.#agent(url);
+    const agent = await this.#agents.for(url);
     const response = await agent.request({
       method,
       origin: url.origin,
@@ -35,10 +46,7 @@ export class ProxiedExchange implements Exchange {
     });
     return {
       status: response.statusCode,
-      header: (name) => {
-        const value = response.headers[name];
-        return Array.isArray(value) ? value.join(', ') : value;
-      },
+      header: (name) => joined(response.headers[name]),
       body: response.body,
       discard: async () => {
         try {
@@ -51,42 +59,28 @@ export class ProxiedExchange implements Exchange {
   }
 
   async close(): Promise<void> {
-    const agents = [...this.#agents.values()];
-    this.#agents.clear();
-    await Promise.allSettled(agents.map(async (agent) => (await agent).destroy()));
-  }
-
-  #agent(url: URL): Promise<ProxyAgent> {
-    // hosts may differ in authorities and certificates
-    const key = url.protocol === 'https:' ? url.host : 'http';
-    let agent = this.#agents.get(key);
-    if (agent === undefined) {
-      agent = this.#createAgent(url);
-      this.#agents.set(key, agent);
-    }
-    return agent;
-  }
-
-  async #createAgent(url: URL): Promise<ProxyAgent> {
-    const { proxy, limits, tls } = this.#options;
-    // loaded here: most have no proxy
-    const { ProxyAgent: Agent } = await import('undici');
-    const requestTls = url.protocol === 'https:' ? await tls(url) : {};
-    const proxyTls = proxy.protocol === 'https:' ? await tls(proxy) : {};
-    const connect = { ...requestTls, timeout: limits.connectMs };
-    return new Agent({
-      uri: proxy.href,
-      // HTTP/1.1 only: several connections carry more than the streams of one
-      allowH2: false,
-      keepAliveTimeout: KEPT_MS,
-      connect,
-      requestTls: { ...requestTls, ...namedIn(url) },
-      proxyTls,
-    });
+    await this.#agents.close();
   }
 }
 
+async function createAgent(url: URL, { proxy, limits, tls }: ProxiedOptions): Promise<ProxyAgent> {
+  // loaded here: most have no proxy
+  const { ProxyAgent: Agent } = await import('undici');
+  const requestTls = url.protocol === 'https:' ? await tls(url) : {};
+  const proxyTls = proxy.protocol === 'https:' ? await tls(proxy) : {};
+  const connect = { ...requestTls, timeout: limits.connectMs };
+  return new Agent({
+    uri: proxy.href,
+    // HTTP/1.1 only: several connections carry more than the streams of one
+    allowH2: false,
+    keepAliveTimeout: KEPT_MS,
+    connect,
+    requestTls: { ...requestTls, ...namedIn(url) },
+    proxyTls,
+  });
+}
+
 /** A certificate cannot be asked for by address. */
-function namedIn({ hostname }: URL): { readonly servername?: string } {
-  return isIP(hostname.replace(/^\[(.*)\]$/, '$1')) === 0 ? {} : { servername: '' };
+function namedIn(url: URL): { readonly servername?: string } {
+  return isIP(literalHost(url)) === 0 ? {} : { servername: '' };
 }

@@ -1,6 +1,6 @@
 import { BlockList, isIP } from 'node:net';
 import { KitError } from '../errors.ts';
-import { isLoopbackHost } from './address.ts';
+import { isLoopbackHost, literalHost } from './address.ts';
 import type { NetworkOptions } from './options.ts';
 import { settingsForUrl } from './settings.ts';
 
@@ -30,7 +30,7 @@ function parseProxy(value: string, source: string): URL {
 }
 
 function isExcluded(url: URL, noProxy: string): boolean {
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');
+  const host = literalHost(url).replace(/\.$/, '');
   const port = url.port || (url.protocol === 'https:' ? '443' : '80');
   return noProxy
     .split(/[\s,]+/)

@@ -4,6 +4,7 @@ import { parseByteSize } from '../../oci/byte-size.ts';
 import { parseLocation } from '../../oci/reference.ts';
 import { gitopsPull, gitopsPush } from '../../operations/gitops/gitops.ts';
 import type { CliContext, OpenContext } from '../context.ts';
+import { type ConflictFlags, conflictOf } from '../options/conflict.ts';
 import { addFormatOption, type FormatFlag } from '../options/format.ts';
 import { addGlobalOptions } from '../options/global.ts';
 import { addNetworkOptions, type KitFlags } from '../options/network.ts';
@@ -92,10 +93,8 @@ function readCreated(flag: string | undefined, epoch: string | undefined): strin
   return date.toISOString().replace('.000Z', 'Z');
 }
 
-interface PullFlags extends FormatFlag, VerifyFirstFlags {
+interface PullFlags extends ConflictFlags, FormatFlag, VerifyFirstFlags {
   readonly dir?: string;
-  readonly overwrite?: boolean;
-  readonly ignoreExisting?: boolean;
   readonly maxSize?: string;
 }
 
@@ -122,17 +121,15 @@ Examples:
   kit gitops pull ghcr.io/team/deploy:v1 -d ./deploy --verify --key cosign.pub`;
 
 async function pull(reference: string, flags: PullFlags, context: CliContext): Promise<void> {
-  const { overwrite, ignoreExisting, dir, maxSize } = flags;
-  if (overwrite === true && ignoreExisting === true) {
-    throw new KitError('USAGE', '--overwrite and --ignore-existing contradict each other', { hint: 'give one of them' });
-  }
+  const { dir, maxSize } = flags;
+  const conflict = conflictOf(flags);
   const source = parseLocation(reference);
   const { kit, admit } = await openVerifyFirst(flags, context);
   const result = await gitopsPull(
     kit,
     {
       source,
-      conflict: overwrite === true ? 'overwrite' : ignoreExisting === true ? 'keep' : 'fail',
+      conflict,
       ...(admit && { admit }),
       ...(dir !== undefined && { directory: dir }),
       ...(maxSize !== undefined && { maxBytes: parseByteSize(maxSize, '--max-size') }),

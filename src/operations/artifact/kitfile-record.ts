@@ -1,9 +1,10 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asPathError } from '../../blobs/path-error.ts';
 import type { CallOptions } from '../../events.ts';
 import { type Digest, digestHex } from '../../oci/digest.ts';
 import type { Kit } from '../kit.ts';
+import { keepRecord } from './keep-record.ts';
 
 function pathOf(kit: Kit, config: Digest): string {
   return join(kit.home, 'kitfiles', digestHex(config));
@@ -12,11 +13,8 @@ function pathOf(kit: Kit, config: Digest): string {
 /** Keeps the text that a config was made from: a config has no room for comments and formatting. */
 export async function rememberKitfile(kit: Kit, config: Digest, text: string, { onEvent }: CallOptions): Promise<void> {
   const path = pathOf(kit, config);
-  const temporary = `${path}.${process.pid}`;
   try {
-    await mkdir(join(kit.home, 'kitfiles'), { recursive: true });
-    await writeFile(temporary, text);
-    await rename(temporary, path);
+    await keepRecord(path, text);
   } catch (error) {
     // the ModelKit itself is complete
     const { message } = asPathError(error, path);

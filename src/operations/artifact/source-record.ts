@@ -1,8 +1,10 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CallOptions } from '../../events.ts';
+import { isCommit } from '../../hub/commit.ts';
 import { type Digest, digestHex } from '../../oci/digest.ts';
 import type { Kit } from '../kit.ts';
+import { keepRecord } from './keep-record.ts';
 
 /** The commit of a git work tree that something was packed in, as this machine noted it. Whether the tree was clean nobody asked. */
 export interface SourceRecord {
@@ -28,13 +30,8 @@ export function sourceRecords(home: string): string {
 
 /** Notes what a manifest was packed from. Nothing depends on it: where it cannot be written it is left out. */
 export async function rememberSource(kit: Kit, manifest: Digest, record: KeptRecord, { signal }: CallOptions): Promise<void> {
-  const folder = sourceRecords(kit.home);
-  const path = join(folder, digestHex(manifest));
-  const temporary = `${path}.${process.pid}`;
   try {
-    await mkdir(folder, { recursive: true });
-    await writeFile(temporary, JSON.stringify(record));
-    await rename(temporary, path);
+    await keepRecord(join(sourceRecords(kit.home), digestHex(manifest)), JSON.stringify(record));
   } catch {
     signal?.throwIfAborted();
   }
@@ -52,7 +49,7 @@ const MAX_TEXT = 4096;
 export async function readSourceRecord(file: string): Promise<KeptRecord | undefined> {
   try {
     const { commit, remote, path, when, elsewhere } = JSON.parse(await readFile(file, 'utf8')) as Readonly<Record<string, unknown>>;
-    if (!isText(commit) || !/^[0-9a-f]{40}(?:[0-9a-f]{24})?$/.test(commit) || !isText(when)) return undefined;
+    if (!isText(commit) || !isCommit(commit) || !isText(when)) return undefined;
     return {
       commit,
       ...(isText(remote) && { remote }),

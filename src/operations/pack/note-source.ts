@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import type { CallOptions } from '../../events.ts';
+import { isCommit } from '../../hub/commit.ts';
 import { remoteName } from '../../hub/remote-name.ts';
 import type { SourceRecord } from '../artifact/source-record.ts';
 import type { Kit } from '../kit.ts';
@@ -40,15 +41,13 @@ interface Head {
   readonly common: string;
 }
 
-const COMMIT = /^[0-9a-f]{40}(?:[0-9a-f]{24})?$/;
-
 /** As most repositories have it (gitrepository-layout(5)): a process costs more than a pack of unchanged files. Undefined for git to say. */
 async function readHead(folder: string): Promise<Head | undefined> {
   const read = async (path: string): Promise<string> => (await readFile(join(folder, path), 'utf8').catch(() => '')).trim();
   const head = await read('HEAD');
   const branch = /^ref: (refs\/heads\/[\w./-]+)$/.exec(head)?.[1];
   const commit = branch === undefined || branch.includes('..') ? head : await read(branch);
-  return COMMIT.test(commit) ? { commit, common: folder } : undefined;
+  return isCommit(commit) ? { commit, common: folder } : undefined;
 }
 
 /** Of packed refs, linked work trees, submodules. @throws what git says */

@@ -1,5 +1,6 @@
 import { KitError } from '../../errors.ts';
 import type { CallOptions } from '../../events.ts';
+import { isCommit } from '../../hub/commit.ts';
 import type { RemoteFile } from '../../hub/remote-file.ts';
 import { WebHttp } from '../../hub/web-http.ts';
 import type { RemoteEntry } from '../../kitfile/types.ts';
@@ -55,7 +56,7 @@ export async function openRemoteFiles(kit: Kit, entries: readonly WantedEntry[],
 
 /** The commit that was found at pack, or that the Kitfile gives. */
 function pinOf({ remoteRevision, remoteHash }: RemoteEntry): string | undefined {
-  return remoteRevision ?? (/^[0-9a-f]{40}(?:[0-9a-f]{24})?$/.test(remoteHash ?? '') ? remoteHash : undefined);
+  return remoteRevision ?? (isCommit(remoteHash ?? '') ? remoteHash : undefined);
 }
 
 /** The files of an entry that are wanted, each with what it is checked by. @throws KitError SOURCE_CHANGED | UNSUPPORTED | UNSAFE_PATH */

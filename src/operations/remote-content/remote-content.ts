@@ -6,6 +6,7 @@ import type { CallOptions } from '../../events.ts';
 import type { RemoteFile } from '../../hub/remote-file.ts';
 import type { WebHttp } from '../../hub/web-http.ts';
 import type { RemoteEntry } from '../../kitfile/types.ts';
+import { literalHost } from '../../registry/address.ts';
 import { openImportSource } from '../import-source/open.ts';
 import type { ImportLocation } from '../import-source/source.ts';
 import type { Kit } from '../kit.ts';
@@ -65,7 +66,8 @@ function locate(remotePath: string): ImportLocation {
 
 /** Where clouds tell a machine its secrets. */
 function isLinkLocal(remotePath: string): boolean {
-  const host = URL.parse(remotePath)?.hostname.replace(/^\[(.*)\]$/, '$1') ?? '';
+  const url = URL.parse(remotePath);
+  const host = url === null ? '' : literalHost(url);
   return isIP(host) !== 0 && /^(?:169\.254\.|fe[89ab][0-9a-f]:|fd00:ec2:|::ffff:a9fe:)/i.test(host);
 }
 

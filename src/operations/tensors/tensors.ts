@@ -60,7 +60,11 @@ export async function inspectTensors(
     tensors += result.files.reduce((sum, file) => sum + file.tensors.length, 0);
     checkTensorCount(name, undefined, tensors);
   });
-  if (includeRemote && models.length > 0) found.push(await readRemoteTensors(kit, name, models, tally, call));
+  if (includeRemote && models.length > 0) {
+    // what reads from afar is loaded where it is asked for
+    const { remoteTensors } = await import('./remote.ts');
+    found.push(await remoteTensors(kit, name, models, tally, call));
+  }
   const files = found.flatMap((layer) => layer.files);
   const unread = found.flatMap((layer) => layer.unread);
   return { reference: name, digest: artifact.descriptor.digest, summary: summarise(files), files, unread, read: tally };
@@ -74,18 +78,6 @@ function requireTensorsHere(name: string, layers: readonly SourcedLayer[], model
   if (layers.length > 0) warnOfRemote(models, `; ${hint}`, call);
   else
     throw new KitError('UNSUPPORTED', `the model of ${name} stays at ${shownPlace(model)}: no header of it is in the ModelKit`, { hint });
-}
-
-// what reads from afar is loaded where it is asked for
-async function readRemoteTensors(
-  kit: Kit,
-  name: string,
-  models: readonly RemoteEntry[],
-  tally: ReadTally,
-  call: CallOptions,
-): Promise<LayerTensors> {
-  const { remoteTensors } = await import('./remote.ts');
-  return await remoteTensors(kit, name, models, tally, call);
 }
 
 async function readOnce({ source, layer }: SourcedLayer, tally: ReadTally, call: CallOptions, known: ReadLayers): Promise<LayerTensors> {
