@@ -1,6 +1,6 @@
 import { constants, createGunzip, createGzip, createZstdCompress, createZstdDecompress } from 'node:zlib';
 import { KitError } from '../errors.ts';
-import type { Bytes } from './source.ts';
+import type { Bytes } from '../blob-source.ts';
 import { type Codec, CodecFeed } from './transform.ts';
 
 export const COMPRESSIONS = ['none', 'gzip', 'gzip-fastest', 'zstd'] as const;

@@ -1,4 +1,4 @@
-import type { BlobSource, ByteRange, Bytes } from './source.ts';
+import type { BlobSource, ByteRange, Bytes } from '../blob-source.ts';
 
 /** A piece of a blob that is made of several. */
 export interface BlobPart {

@@ -1,7 +1,7 @@
 import { releaseChunk } from '../chunk.ts';
 import type { Digest } from '../oci/digest.ts';
 import { StreamDigester } from '../oci/stream-digester.ts';
-import type { BlobSource } from './source.ts';
+import type { BlobSource } from '../blob-source.ts';
 
 /** Digest and size in bytes of what a source gives, without keeping it. Errors of the source come through as they are. */
 export async function digestOfSource(

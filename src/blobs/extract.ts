@@ -1,7 +1,7 @@
 import { isKitError, KitError } from '../errors.ts';
 import type { Digest } from '../oci/digest.ts';
 import { safePath } from './safe-path.ts';
-import type { Bytes } from './source.ts';
+import type { Bytes } from '../blob-source.ts';
 import type { Staging } from './staging.ts';
 import { type TarEntry, TarReader } from './tar-reader.ts';
 import { verified } from './verified.ts';

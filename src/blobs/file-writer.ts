@@ -1,7 +1,7 @@
 import { CHUNK_BYTES, releaseChunk } from '../chunk.ts';
 import { DirectFile } from './direct-file.ts';
 import { asPathError } from './path-error.ts';
-import type { Bytes } from './source.ts';
+import type { Bytes } from '../blob-source.ts';
 
 /** Bytes that may wait while writes are under way. */
 const MAX_QUEUED = 2 * CHUNK_BYTES;

@@ -1,7 +1,7 @@
 import { BLOCK, encodeTarHeader, paddingFor, tarHeaderSize } from './tar-header.ts';
 import { cloneSegment, type FileSegment, type Segment, segmentSource } from './segments.ts';
 import { haveSettled } from './settled.ts';
-import type { BlobSource } from './source.ts';
+import type { BlobSource } from '../blob-source.ts';
 import type { WalkEntry } from './walk.ts';
 
 /** What ends an archive. */

@@ -1,6 +1,6 @@
 import { releaseChunk } from '../chunk.ts';
 import { KitError } from '../errors.ts';
-import type { ByteRange, Bytes, SkippableBytes } from './source.ts';
+import type { ByteRange, Bytes, SkippableBytes } from '../blob-source.ts';
 
 /** What is asked for at once where nothing is known of what follows. */
 const MIN_WINDOW = 64 * 1024;

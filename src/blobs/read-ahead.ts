@@ -1,45 +1,104 @@
+import { readSync } from 'node:fs';
 import { allocateChunk, releaseChunk } from '../chunk.ts';
 import { type FileToRead, readFully } from './read-fully.ts';
-import type { ByteRange } from './source.ts';
+import type { ByteRange, Bytes, BytesIterator } from '../blob-source.ts';
 
 /** Reads under way for one file. */
 const READS = 2;
 /** Below this, memory of its own size is cheaper. */
 const SMALL_READ = 128 * 1024;
+/** So much out of the page cache takes a tenth of that time; slower than this is a disk, which threads should wait for. */
+const WINDOW_BYTES = 4 * 1024 * 1024;
+const WINDOW_MS = 16;
+/** Chunks that threads read until the page cache is tried again. */
+const CHUNKS_BY_THREAD = 64;
 
 /**
- * The range in chunks, read by threads while the receiver is busy with those before.
+ * The range in chunks, read by threads while the receiver is busy with those before. Whoever asks to `readNow` gets what the page cache
+ * has without a thread.
  * @throws what `file` says; the signal's reason when aborted
  */
-export async function* readAhead(
-  file: FileToRead,
-  range: ByteRange,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  const started: { readonly chunk: Uint8Array; readonly done: Promise<void> }[] = [];
-  let next = range.start;
-  const begin = (): void => {
-    while (next < range.end && started.length < READS) {
-      const left = range.end - next;
-      const chunk = left < SMALL_READ ? Buffer.allocUnsafe(left) : allocateChunk().subarray(0, left);
-      const done = readFully(file, chunk, next, signal);
-      // whoever waits for it gets the error; until then it is nobody's
-      done.catch(() => undefined);
-      started.push({ chunk, done });
-      next += chunk.byteLength;
-    }
-  };
-  try {
-    begin();
-    for (let [first] = started; first !== undefined; [first] = started) {
+export function readAhead(file: FileToRead, range: ByteRange, signal: AbortSignal | undefined): Bytes {
+  return { [Symbol.asyncIterator]: () => new ReadAhead(file, range, signal) };
+}
+
+class ReadAhead implements BytesIterator {
+  readonly #file: FileToRead;
+  readonly #signal: AbortSignal | undefined;
+  readonly #end: number;
+  readonly #started: { readonly chunk: Uint8Array; readonly done: Promise<void> }[] = [];
+  #next: number;
+  /** Chunks that are read ahead before `readNow` has its turn; Infinity while nobody asks for that. */
+  #byThread = Number.POSITIVE_INFINITY;
+  /** What `readNow` has had since it was last judged, and the time that took. */
+  #window = { bytes: 0, ms: 0 };
+
+  constructor(file: FileToRead, { start, end }: ByteRange, signal: AbortSignal | undefined) {
+    this.#file = file;
+    this.#signal = signal;
+    this.#next = start;
+    this.#end = end;
+  }
+
+  async next(): Promise<IteratorResult<Uint8Array, void>> {
+    if (this.#started.length === 0) this.#begin();
+    const [first] = this.#started;
+    if (first === undefined) return { done: true, value: undefined };
+    try {
       await first.done;
-      started.shift();
-      begin();
-      yield first.chunk;
+    } catch (error) {
+      await this.return();
+      throw error;
     }
-  } finally {
-    // the file is closed next
+    this.#started.shift();
+    if (--this.#byThread > 0) this.#begin();
+    return { done: false, value: first.chunk };
+  }
+
+  readNow(piece: Uint8Array): number {
+    if (this.#byThread === Number.POSITIVE_INFINITY) this.#byThread = 0;
+    const length = Math.min(piece.byteLength, this.#end - this.#next);
+    if (this.#byThread > 0 || this.#started.length > 0 || length <= 0) return 0;
+    this.#signal?.throwIfAborted();
+    const { handle, failed, cutOff } = this.#file;
+    const began = performance.now();
+    let count: number;
+    try {
+      count = readSync(handle.fd, piece, 0, length, this.#next);
+    } catch (error) {
+      throw failed(error);
+    }
+    if (count === 0) throw cutOff(this.#next);
+    this.#next += count;
+    this.#judge(count, performance.now() - began);
+    return count;
+  }
+
+  #judge(count: number, tookMs: number): void {
+    const bytes = this.#window.bytes + count;
+    const ms = this.#window.ms + tookMs;
+    if (ms > WINDOW_MS) this.#byThread = CHUNKS_BY_THREAD;
+    this.#window = bytes < WINDOW_BYTES && ms <= WINDOW_MS ? { bytes, ms } : { bytes: 0, ms: 0 };
+  }
+
+  /** The file may be closed after that. */
+  async return(): Promise<IteratorResult<Uint8Array, void>> {
+    this.#next = this.#end;
+    const started = this.#started.splice(0);
     await Promise.allSettled(started.map(({ done }) => done));
     for (const { chunk } of started) releaseChunk(chunk);
+    return { done: true, value: undefined };
+  }
+
+  #begin(): void {
+    while (this.#next < this.#end && this.#started.length < READS) {
+      const left = this.#end - this.#next;
+      const chunk = left < SMALL_READ ? Buffer.allocUnsafe(left) : allocateChunk().subarray(0, left);
+      const done = readFully(this.#file, chunk, this.#next, this.#signal);
+      // whoever waits for it gets the error; until then it is nobody's
+      done.catch(() => undefined);
+      this.#started.push({ chunk, done });
+      this.#next += chunk.byteLength;
+    }
   }
 }

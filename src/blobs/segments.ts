@@ -7,7 +7,7 @@ import { asPathError } from './path-error.ts';
 import { readAhead } from './read-ahead.ts';
 import { readFully } from './read-fully.ts';
 import { reflink } from './reflink.ts';
-import type { BlobSource, ByteRange } from './source.ts';
+import type { BlobSource, ByteRange } from '../blob-source.ts';
 
 /** A piece of a virtual blob: bytes in memory or made when they are read, or a range of a file of the user's. */
 export type Segment =

@@ -21,7 +21,7 @@ import { asPathError } from './path-error.ts';
 import { reflink } from './reflink.ts';
 import { isWithin } from './safe-path.ts';
 import { segmentSource } from './segments.ts';
-import type { Bytes } from './source.ts';
+import type { Bytes } from '../blob-source.ts';
 import { STAGING_PREFIX, StagingFolder } from './staging-folder.ts';
 
 /** What to do when a file of the target is in the way. */

@@ -1,6 +1,6 @@
 import { holdChunk, releaseChunk } from '../chunk.ts';
 import { isKitError, KitError } from '../errors.ts';
-import type { Bytes, SkippableBytes } from './source.ts';
+import type { Bytes, SkippableBytes } from '../blob-source.ts';
 import { BLOCK, paddingFor } from './tar-header.ts';
 import { decodeTarBlock, mislabelled, parsePax, type PaxFields, type TarBlock, utf8 } from './tar-decode.ts';
 

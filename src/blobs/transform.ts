@@ -1,6 +1,6 @@
 import type { Transform } from 'node:stream';
 import { releaseChunk } from '../chunk.ts';
-import type { Bytes } from './source.ts';
+import type { Bytes } from '../blob-source.ts';
 
 /** A zlib stream: it counts what it took. */
 export type Codec = Transform & { readonly bytesWritten: number };

@@ -2,7 +2,7 @@ import { KitError } from '../errors.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { digestAlgorithm } from '../oci/digest.ts';
 import { StreamDigester } from '../oci/stream-digester.ts';
-import type { Bytes } from './source.ts';
+import type { Bytes } from '../blob-source.ts';
 
 /**
  * Passes `bytes` on and checks them against `expected` on the way.

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import type { ByteRange, Bytes } from '../blobs/source.ts';
+import type { ByteRange, Bytes } from '../blob-source.ts';
 import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import { plainText } from '../registry/redact.ts';

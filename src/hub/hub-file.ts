@@ -1,5 +1,5 @@
 import { rawLayer } from '../blobs/layer.ts';
-import type { ByteRange, Bytes } from '../blobs/source.ts';
+import type { ByteRange, Bytes } from '../blob-source.ts';
 import type { CallOptions } from '../events.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { CachedFile } from './hub-cache.ts';

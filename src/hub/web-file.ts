@@ -1,4 +1,4 @@
-import type { ByteRange, Bytes } from '../blobs/source.ts';
+import type { ByteRange, Bytes } from '../blob-source.ts';
 import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import { partOf, slice } from '../registry/blob-parts.ts';

@@ -1,4 +1,4 @@
-import type { ByteRange, Bytes } from '../blobs/source.ts';
+import type { ByteRange, Bytes } from '../blob-source.ts';
 import { releaseChunk } from '../chunk.ts';
 import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';

@@ -1,4 +1,4 @@
-import type { Bytes } from '../blobs/source.ts';
+import type { Bytes } from '../blob-source.ts';
 import { KitError } from '../errors.ts';
 
 /** Reads a small body whole. A declared length is not asked: the limit holds while reading. @throws KitError LIMIT_EXCEEDED */

@@ -1,4 +1,4 @@
-import type { BlobSource, ByteRange, Bytes } from '../blobs/source.ts';
+import type { BlobSource, ByteRange, Bytes } from '../blob-source.ts';
 import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { Descriptor } from '../oci/descriptor.ts';

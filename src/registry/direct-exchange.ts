@@ -1,5 +1,5 @@
 import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
-import type { Bytes } from '../blobs/source.ts';
+import type { Bytes } from '../blob-source.ts';
 import { literalHost } from './address.ts';
 import { Agents } from './agents.ts';
 import {

@@ -1,4 +1,4 @@
-import type { ByteRange, Bytes } from '../blobs/source.ts';
+import type { ByteRange, Bytes } from '../blob-source.ts';
 import { CHUNK_BYTES, releaseChunk } from '../chunk.ts';
 import type { CallOptions } from '../events.ts';
 import type { Descriptor } from '../oci/descriptor.ts';

@@ -1,17 +1,21 @@
-import type { Bytes } from '../blobs/source.ts';
+import type { Bytes } from '../blob-source.ts';
+import { tapped } from '../tapped.ts';
 import { KitError } from '../errors.ts';
 
 /** Passes on `size` bytes; a source that has fewer or more is an error that calls it `name`. @throws KitError SIZE_MISMATCH */
-export async function* exactly(bytes: Bytes, size: number, name: string): AsyncGenerator<Uint8Array, void, undefined> {
+export function exactly(bytes: Bytes, size: number, name: string): Bytes {
   let sent = 0;
-  for await (const chunk of bytes) {
-    sent += chunk.byteLength;
-    if (sent > size) break;
-    yield chunk;
-  }
-  if (sent === size) return;
-  const found = sent > size ? `more than ${size}` : String(sent);
-  throw new KitError('SIZE_MISMATCH', `${name}: the source has ${found} bytes where ${size} were announced`, {
-    hint: 'the content was changed or cut off; make it anew',
+  const mismatch = (found: string): KitError =>
+    new KitError('SIZE_MISMATCH', `${name}: the source has ${found} bytes where ${size} were announced`, {
+      hint: 'the content was changed or cut off; make it anew',
+    });
+  return tapped(bytes, {
+    handing: (count) => {
+      sent += count;
+      if (sent > size) throw mismatch(`more than ${size}`);
+    },
+    ended: () => {
+      if (sent < size) throw mismatch(String(sent));
+    },
   });
 }

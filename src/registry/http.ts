@@ -1,4 +1,4 @@
-import type { Bytes } from '../blobs/source.ts';
+import type { Bytes } from '../blob-source.ts';
 import type { CallOptions } from '../events.ts';
 import { Authenticator, type Authorization } from './auth.ts';
 import type { Endpoint } from './endpoint.ts';

@@ -1,4 +1,4 @@
-import type { ByteRange, Bytes } from '../blobs/source.ts';
+import type { ByteRange, Bytes } from '../blob-source.ts';
 import type { CallOptions } from '../events.ts';
 import type { Sleep } from './options.ts';
 import type { RangeBudget } from './range-budget.ts';

@@ -1,4 +1,4 @@
-import type { ByteRange } from '../blobs/source.ts';
+import type { ByteRange } from '../blob-source.ts';
 import { releaseChunk } from '../chunk.ts';
 
 /** A part of a blob that arrives on a connection of its own, and is read when its turn comes. For one reader. */

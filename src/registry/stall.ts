@@ -1,5 +1,5 @@
 import { getDefaultHighWaterMark } from 'node:stream';
-import type { Bytes } from '../blobs/source.ts';
+import type { Bytes, BytesIterator } from '../blob-source.ts';
 import { CHUNK_BYTES, releaseChunk } from '../chunk.ts';
 
 /** When a connection that still stands counts as lost. */
@@ -58,39 +58,86 @@ export async function* watchReceived(bytes: Bytes, limits: StallLimits): AsyncGe
  * Passes on a request body in pieces that fit the pace of the socket, and calls `giveUp` with a StalledError when it takes no more:
  * whoever sends asks for the next piece when the last one is with the system. So a chunk whose last piece fills the socket's buffer is
  * given back then; what is smaller may still be waiting there and is left to the garbage collector, as is the chunk at which it ends early.
+ * A piece that is read by `readNow` has to be with the system too before the next is asked for.
  */
-export async function* watchSent(
-  bytes: Bytes,
-  limits: StallLimits,
-  giveUp: (error: StalledError) => void,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  const watch = new RateWatch(limits);
-  const buffered = getDefaultHighWaterMark(false);
-  let piece = SMALLEST_PIECE_BYTES;
-  let isHanded = false;
-  // one for all pieces: it is wound up again for each, and what it does while the source is waited for does not count
-  const timer = setTimeout(() => {
-    if (isHanded) giveUp(new StalledError('no byte could be sent'));
-  }, limits.silenceMs).unref();
-  try {
-    for await (const chunk of bytes) {
-      for (let at = 0; at < chunk.byteLength;) {
-        const left = chunk.byteLength - at;
-        // no small rest: a piece below the buffer of the socket may wait there unseen
-        const length = left < 2 * piece ? left : piece;
-        const handed = performance.now();
-        isHanded = true;
-        timer.refresh();
-        yield chunk.subarray(at, at + length);
-        isHanded = false;
-        const tookMs = performance.now() - handed;
-        watch.moved(length, tookMs);
-        piece = tookMs < SOON_MS ? Math.min(piece * 2, CHUNK_BYTES) : SMALLEST_PIECE_BYTES;
-        at += length;
+export function watchSent(bytes: Bytes, limits: StallLimits, giveUp: (error: StalledError) => void): Bytes {
+  return { [Symbol.asyncIterator]: () => new SentBytes(bytes[Symbol.asyncIterator](), limits, giveUp) };
+}
+
+const BUFFERED_BYTES = getDefaultHighWaterMark(false);
+
+class SentBytes implements BytesIterator {
+  readonly #inner: BytesIterator;
+  readonly #watch: RateWatch;
+  /** One for all pieces: it is wound up again for each, and what it does while the source is waited for does not count. */
+  readonly #timer: NodeJS.Timeout;
+  /** The chunk that is handed on, and what of it is still to be. */
+  #chunk: Uint8Array = new Uint8Array();
+  #rest = 0;
+  #piece = SMALLEST_PIECE_BYTES;
+  /** Size of the piece that is with whoever sends; 0 while the source is waited for. */
+  #handed = 0;
+  #handedAt = 0;
+
+  constructor(inner: BytesIterator, limits: StallLimits, giveUp: (error: StalledError) => void) {
+    this.#inner = inner;
+    this.#watch = new RateWatch(limits);
+    this.#timer = setTimeout(() => {
+      if (this.#handed > 0) giveUp(new StalledError('no byte could be sent'));
+    }, limits.silenceMs).unref();
+  }
+
+  async next(): Promise<IteratorResult<Uint8Array, void>> {
+    try {
+      this.#taken();
+      while (this.#rest === 0) {
+        if (this.#chunk.byteLength >= BUFFERED_BYTES) releaseChunk(this.#chunk);
+        this.#chunk = new Uint8Array();
+        const step = await this.#inner.next();
+        if (step.done === true) {
+          clearTimeout(this.#timer);
+          return step;
+        }
+        this.#chunk = step.value;
+        this.#rest = step.value.byteLength;
       }
-      if (chunk.byteLength >= buffered) releaseChunk(chunk);
+    } catch (error) {
+      await this.return();
+      throw error;
     }
-  } finally {
-    clearTimeout(timer);
+    // no small rest: a piece below the buffer of the socket may wait there unseen
+    const length = this.#rest < 2 * this.#piece ? this.#rest : this.#piece;
+    const at = this.#chunk.byteLength - this.#rest;
+    this.#rest -= length;
+    this.#hand(length);
+    return { done: false, value: this.#chunk.subarray(at, at + length) };
+  }
+
+  readNow(piece: Uint8Array): number {
+    this.#taken();
+    if (this.#rest > 0) return 0;
+    const count = this.#inner.readNow?.(piece.byteLength > this.#piece ? piece.subarray(0, this.#piece) : piece) ?? 0;
+    if (count > 0) this.#hand(count);
+    return count;
+  }
+
+  async return(): Promise<IteratorResult<Uint8Array, void>> {
+    clearTimeout(this.#timer);
+    return (await this.#inner.return?.()) ?? { done: true, value: undefined };
+  }
+
+  #hand(length: number): void {
+    this.#handed = length;
+    this.#handedAt = performance.now();
+    this.#timer.refresh();
+  }
+
+  #taken(): void {
+    if (this.#handed === 0) return;
+    const length = this.#handed;
+    const tookMs = performance.now() - this.#handedAt;
+    this.#handed = 0;
+    this.#watch.moved(length, tookMs);
+    this.#piece = tookMs < SOON_MS ? Math.min(this.#piece * 2, CHUNK_BYTES) : SMALLEST_PIECE_BYTES;
   }
 }

@@ -1,4 +1,4 @@
-import type { Bytes } from '../blobs/source.ts';
+import type { Bytes } from '../blob-source.ts';
 import { DirectExchange, isStream } from './direct-exchange.ts';
 import type { Exchange, ExchangeLimits, ExchangeResponse, Method } from './exchange.ts';
 import { GetPool } from './get-pool.ts';

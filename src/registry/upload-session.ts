@@ -1,4 +1,4 @@
-import type { BlobSource } from '../blobs/source.ts';
+import type { BlobSource } from '../blob-source.ts';
 import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import type { Descriptor } from '../oci/descriptor.ts';

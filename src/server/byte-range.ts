@@ -1,4 +1,4 @@
-import type { ByteRange } from '../blobs/source.ts';
+import type { ByteRange } from '../blob-source.ts';
 
 /**
  * The part that a Range header asks for (RFC 9110, 14.1.2); undefined for all of it, also where the header is malformed or asks for

@@ -1,5 +1,5 @@
 import { basename, resolve } from 'node:path';
-import { bytesSource } from '../blobs/source.ts';
+import { bytesSource } from '../blob-source.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { type Digest, isDigest } from '../oci/digest.ts';
 import type { Layout } from '../targets/layout.ts';

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import type { ByteRange } from '../blobs/source.ts';
+import type { ByteRange } from '../blob-source.ts';
 import { releaseChunk } from '../chunk.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';

@@ -1,4 +1,4 @@
-import { bytesSource } from '../blobs/source.ts';
+import { bytesSource } from '../blob-source.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { type Digest, isDigest } from '../oci/digest.ts';
 import { addManifest, addTag, findManifest, type RepositoryIndex } from '../targets/repository-index.ts';

@@ -1,4 +1,4 @@
-import { bytesSource } from '../blobs/source.ts';
+import { bytesSource } from '../blob-source.ts';
 import type { CallOptions } from '../events.ts';
 import { describe, type Descriptor } from '../oci/descriptor.ts';
 import { ANNOTATION, MEDIA_TYPE } from '../oci/media-types.ts';

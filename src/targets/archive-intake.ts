@@ -1,4 +1,4 @@
-import type { Bytes } from '../blobs/source.ts';
+import type { Bytes } from '../blob-source.ts';
 import { TarReader } from '../blobs/tar-reader.ts';
 import { releaseChunk } from '../chunk.ts';
 import { isKitError, KitError } from '../errors.ts';

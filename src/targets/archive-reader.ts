@@ -1,7 +1,8 @@
 import { type FileHandle, open } from 'node:fs/promises';
+import { fileBytes } from '../blobs/file-bytes.ts';
 import { asPathError } from '../blobs/path-error.ts';
-import { readAhead } from '../blobs/read-ahead.ts';
-import type { ByteRange, Bytes } from '../blobs/source.ts';
+import type { FileToRead } from '../blobs/read-fully.ts';
+import type { ByteRange, Bytes } from '../blob-source.ts';
 import { decodeTarBlock, parsePax, type PaxFields, type TarBlock } from '../blobs/tar-decode.ts';
 import { BLOCK, paddingFor } from '../blobs/tar-header.ts';
 import { isKitError, KitError } from '../errors.ts';
@@ -42,16 +43,20 @@ export class ArchiveReader {
   }
 
   /** @throws KitError SOURCE_CHANGED when the file was changed since it was opened */
-  async *read({ offset, size }: ArchiveMember, range: ByteRange = { start: 0, end: size }, signal?: AbortSignal): Bytes {
+  read({ offset, size }: ArchiveMember, range: ByteRange = { start: 0, end: size }, signal?: AbortSignal): Bytes {
+    return fileBytes(async () => await this.#open(), { start: offset + range.start, end: offset + Math.min(range.end, size) }, signal);
+  }
+
+  async #open(): Promise<FileToRead> {
     const handle = await openOrMissing(this.#path);
     if (handle === undefined) throw this.#changed();
-    const file = { handle, failed: (error: unknown) => asPathError(error, this.#path), cutOff: () => this.#changed() };
     try {
       if ((await stampOf(handle, this.#path)).stamp !== this.#stamp) throw this.#changed();
-      yield* readAhead(file, { start: offset + range.start, end: offset + Math.min(range.end, size) }, signal);
-    } finally {
+    } catch (error) {
       await handle.close();
+      throw error;
     }
+    return { handle, failed: (error: unknown) => asPathError(error, this.#path), cutOff: () => this.#changed() };
   }
 
   #changed(): KitError {

@@ -2,7 +2,7 @@ import { mkdir, realpath, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { DirectFile } from '../blobs/direct-file.ts';
 import { writeBehind } from '../blobs/file-writer.ts';
-import type { Bytes } from '../blobs/source.ts';
+import type { Bytes } from '../blob-source.ts';
 import { encodeTarHeader, paddingFor } from '../blobs/tar-header.ts';
 import { verified } from '../blobs/verified.ts';
 import { KitError } from '../errors.ts';

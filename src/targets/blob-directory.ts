@@ -2,9 +2,9 @@ import { type BigIntStats, existsSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 import { digestFile } from '../blobs/digest-file.ts';
+import { fileBytes } from '../blobs/file-bytes.ts';
 import { asPathError } from '../blobs/path-error.ts';
-import { readAhead } from '../blobs/read-ahead.ts';
-import type { BlobSource, ByteRange, Bytes } from '../blobs/source.ts';
+import type { BlobSource, ByteRange, Bytes } from '../blob-source.ts';
 import { releaseChunk } from '../chunk.ts';
 import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
@@ -308,13 +308,9 @@ async function hashFile(path: string, digest: Digest, size: number, signal: Abor
   }
 }
 
-async function* readFileRange(path: string, blob: Descriptor, range: ByteRange, signal: AbortSignal | undefined): Bytes {
-  const handle = await openBlob(path, blob);
+function readFileRange(path: string, blob: Descriptor, range: ByteRange, signal: AbortSignal | undefined): Bytes {
   const cutOff = (position: number): KitError =>
     new KitError('SIZE_MISMATCH', `${blob.digest}: ${path} was cut off at ${position} bytes while it was read`);
-  try {
-    yield* readAhead({ handle, failed: (error) => asPathError(error, path), cutOff }, range, signal);
-  } finally {
-    await handle.close();
-  }
+  const failed = (error: unknown): unknown => asPathError(error, path);
+  return fileBytes(async () => ({ handle: await openBlob(path, blob), failed, cutOff }), range, signal);
 }

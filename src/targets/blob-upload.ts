@@ -2,7 +2,7 @@ import { unlink } from 'node:fs/promises';
 import { digestFile } from '../blobs/digest-file.ts';
 import { DirectFile } from '../blobs/direct-file.ts';
 import { writeBehind } from '../blobs/file-writer.ts';
-import type { Bytes } from '../blobs/source.ts';
+import type { Bytes } from '../blob-source.ts';
 import { KitError } from '../errors.ts';
 import { type Digest, type DigestAlgorithm, digestAlgorithm } from '../oci/digest.ts';
 import { StreamDigester } from '../oci/stream-digester.ts';

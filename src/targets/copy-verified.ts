@@ -1,4 +1,4 @@
-import type { Bytes } from '../blobs/source.ts';
+import type { Bytes } from '../blob-source.ts';
 import { releaseChunk } from '../chunk.ts';
 import { KitError } from '../errors.ts';
 import type { Descriptor } from '../oci/descriptor.ts';

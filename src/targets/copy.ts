@@ -1,5 +1,6 @@
 import { reflink } from '../blobs/reflink.ts';
-import { type BlobSource, type Bytes, bytesSource } from '../blobs/source.ts';
+import { type BlobSource, type Bytes, type BytesIterator, bytesSource } from '../blob-source.ts';
+import { tapped } from '../tapped.ts';
 import { isKitError, KitError } from '../errors.ts';
 import type { BlobAction, CallOptions } from '../events.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
@@ -144,9 +145,10 @@ function fetchedFrom(src: ReadTarget, blob: Descriptor, { onEvent }: CallOptions
 function onceOpened(open: () => Promise<Bytes>): Bytes {
   return {
     [Symbol.asyncIterator]() {
-      let inner: AsyncIterator<Uint8Array> | undefined;
+      let inner: BytesIterator | undefined;
       return {
         next: () => inner?.next() ?? open().then(async (bytes) => await (inner = bytes[Symbol.asyncIterator]()).next()),
+        readNow: (piece) => inner?.readNow?.(piece) ?? 0,
         return: async () => (await inner?.return?.()) ?? { done: true, value: undefined },
       };
     },
@@ -162,16 +164,12 @@ function counted(source: BlobSource, id: string, { onEvent }: CallOptions): Blob
   };
   return {
     size: source.size,
-    open: async function* open(range, signal): Bytes {
+    open: (range, signal) => {
       moveTo(range?.start ?? 0);
-      try {
-        for await (const chunk of source.open(range, signal)) {
-          yield chunk;
-          moveTo(position + chunk.byteLength);
-        }
-      } catch (error) {
-        throw withOrigin(error, 'source');
-      }
+      return tapped(source.open(range, signal), {
+        taken: (count) => moveTo(position + count),
+        failed: (error) => withOrigin(error, 'source'),
+      });
     },
     cloneTo: async (path) => {
       const isCloned = (await source.cloneTo?.(path)) ?? false;

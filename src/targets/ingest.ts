@@ -5,7 +5,7 @@ import { digestFile } from '../blobs/digest-file.ts';
 import { digestOfSource } from '../blobs/digest-source.ts';
 import { DirectFile } from '../blobs/direct-file.ts';
 import { MAX_UNORDERED, writeBehind } from '../blobs/file-writer.ts';
-import type { BlobSource } from '../blobs/source.ts';
+import type { BlobSource } from '../blob-source.ts';
 import { CHUNK_BYTES } from '../chunk.ts';
 import { isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';

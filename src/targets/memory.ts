@@ -1,4 +1,4 @@
-import { type BlobSource, type Bytes, bytesSource } from '../blobs/source.ts';
+import { type BlobSource, type Bytes, bytesSource } from '../blob-source.ts';
 import { readVerified } from '../blobs/verified.ts';
 import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';

@@ -1,5 +1,5 @@
 import { digestOfSource } from '../blobs/digest-source.ts';
-import type { BlobSource, Bytes } from '../blobs/source.ts';
+import type { BlobSource, Bytes } from '../blob-source.ts';
 import { readVerified } from '../blobs/verified.ts';
 import { isKitError, KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';

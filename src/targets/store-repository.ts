@@ -1,4 +1,4 @@
-import { type BlobSource, type Bytes, bytesSource } from '../blobs/source.ts';
+import { type BlobSource, type Bytes, bytesSource } from '../blob-source.ts';
 import type { CallOptions } from '../events.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { isDigest } from '../oci/digest.ts';

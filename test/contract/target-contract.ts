@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe as suite, expect, test } from 'vitest';
-import { type BlobSource, type Bytes, bytesSource } from '../../src/blobs/source.ts';
+import { type BlobSource, type Bytes, bytesSource } from '../../src/blob-source.ts';
 import { type ErrorCode, KitError } from '../../src/errors.ts';
 import { type Descriptor, describe } from '../../src/oci/descriptor.ts';
 import { digestOf } from '../../src/oci/digest.ts';

@@ -1,4 +1,4 @@
-import { bytesSource } from '../../src/blobs/source.ts';
+import { bytesSource } from '../../src/blob-source.ts';
 import { describe } from '../../src/oci/descriptor.ts';
 import { openStore } from '../../src/targets/store.ts';
 import { pushSample } from '../unit/targets/sample.ts';

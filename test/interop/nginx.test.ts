@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { bytesSource } from '../../src/blobs/source.ts';
+import { bytesSource } from '../../src/blob-source.ts';
 import { describe as descriptorOf } from '../../src/oci/descriptor.ts';
 import { createRegistryClient } from '../../src/registry/client.ts';
 import type { NetworkOptions } from '../../src/registry/options.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { bytesSource } from '../../src/blobs/source.ts';
+import { bytesSource } from '../../src/blob-source.ts';
 import { describe as descriptorOf, type Descriptor } from '../../src/oci/descriptor.ts';
 import { MEDIA_TYPE } from '../../src/oci/media-types.ts';
 import { referrersTag } from '../../src/oci/referrers-tag.ts';

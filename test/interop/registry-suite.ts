@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { bytesSource } from '../../src/blobs/source.ts';
+import { bytesSource } from '../../src/blob-source.ts';
 import { readVerified } from '../../src/blobs/verified.ts';
 import { describe as descriptorOf, type Descriptor } from '../../src/oci/descriptor.ts';
 import { MEDIA_TYPE } from '../../src/oci/media-types.ts';

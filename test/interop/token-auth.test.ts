@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { type BlobSource, bytesSource } from '../../src/blobs/source.ts';
+import { type BlobSource, bytesSource } from '../../src/blob-source.ts';
 import { readVerified } from '../../src/blobs/verified.ts';
 import { describe as descriptorOf } from '../../src/oci/descriptor.ts';
 import { createRegistryClient } from '../../src/registry/client.ts';

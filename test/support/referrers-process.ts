@@ -1,6 +1,6 @@
 // pushes COUNT manifests that refer to the manifest REGISTRY/REPOSITORY:v1, and prints their digests:
 // node referrers-process.ts REGISTRY REPOSITORY NAME COUNT
-import { bytesSource } from '../../src/blobs/source.ts';
+import { bytesSource } from '../../src/blob-source.ts';
 import { createRegistryClient } from '../../src/registry/client.ts';
 import { remoteRepository } from '../../src/targets/remote.ts';
 import { referrerManifest } from './referrer-manifest.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Bytes } from '../../blobs/source.ts';
+import type { Bytes } from '../../blob-source.ts';
 import { releaseChunk } from '../../chunk.ts';
 import { KitError } from '../../errors.ts';
 import { save, type Saved } from '../../operations/transfer/save.ts';

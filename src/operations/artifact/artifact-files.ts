@@ -1,5 +1,5 @@
 import { safePath } from '../../blobs/safe-path.ts';
-import type { Bytes } from '../../blobs/source.ts';
+import type { Bytes } from '../../blob-source.ts';
 import { readVerified } from '../../blobs/verified.ts';
 import { releaseChunk } from '../../chunk.ts';
 import { KitError } from '../../errors.ts';

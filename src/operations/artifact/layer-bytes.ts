@@ -1,6 +1,6 @@
 import { decompress } from '../../blobs/compress.ts';
 import { RangedBytes } from '../../blobs/ranged-bytes.ts';
-import type { Bytes, SkippableBytes } from '../../blobs/source.ts';
+import type { Bytes, SkippableBytes } from '../../blob-source.ts';
 import { verified } from '../../blobs/verified.ts';
 import { isKitError, KitError } from '../../errors.ts';
 import type { CallOptions } from '../../events.ts';

@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import { safePath } from '../../blobs/safe-path.ts';
-import type { BlobSource, ByteRange, Bytes } from '../../blobs/source.ts';
+import type { BlobSource, ByteRange, Bytes } from '../../blob-source.ts';
 import { type TarEntry, TarReader } from '../../blobs/tar-reader.ts';
 import { isKitError, KitError } from '../../errors.ts';
 import type { CallOptions } from '../../events.ts';

@@ -1,6 +1,6 @@
 import { digestOfSource } from '../../blobs/digest-source.ts';
 import { safePath } from '../../blobs/safe-path.ts';
-import { type BlobSource, bytesSource } from '../../blobs/source.ts';
+import { type BlobSource, bytesSource } from '../../blob-source.ts';
 import { releaseChunk } from '../../chunk.ts';
 import { KitError } from '../../errors.ts';
 import type { CallOptions } from '../../events.ts';

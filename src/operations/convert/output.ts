@@ -1,4 +1,4 @@
-import { bytesSource } from '../../blobs/source.ts';
+import { bytesSource } from '../../blob-source.ts';
 import type { CallOptions } from '../../events.ts';
 import type { AssembledArtifact, PackedLayer } from '../../formats/types.ts';
 import { describe, type Descriptor } from '../../oci/descriptor.ts';

@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import type { BlobSource } from '../../blobs/source.ts';
+import type { BlobSource } from '../../blob-source.ts';
 import { BLOCK, encodeTarHeader, paddingFor } from '../../blobs/tar-header.ts';
 import { releaseChunk } from '../../chunk.ts';
 import type { CallOptions } from '../../events.ts';

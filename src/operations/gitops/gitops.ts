@@ -3,7 +3,7 @@ import { decompress } from '../../blobs/compress.ts';
 import { digestOfSource } from '../../blobs/digest-source.ts';
 import { extractTar } from '../../blobs/extract.ts';
 import { tarLayer } from '../../blobs/layer.ts';
-import { bytesSource } from '../../blobs/source.ts';
+import { bytesSource } from '../../blob-source.ts';
 import { type Conflict, Staging } from '../../blobs/staging.ts';
 import { verified } from '../../blobs/verified.ts';
 import { openContext, type PackContext, type WalkEntry, walkLayer } from '../../blobs/walk.ts';

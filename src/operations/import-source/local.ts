@@ -4,7 +4,7 @@ import { type Compression, decompress } from '../../blobs/compress.ts';
 import { extractTar } from '../../blobs/extract.ts';
 import { rawLayer } from '../../blobs/layer.ts';
 import { asPathError } from '../../blobs/path-error.ts';
-import type { Bytes } from '../../blobs/source.ts';
+import type { Bytes } from '../../blob-source.ts';
 import { Staging } from '../../blobs/staging.ts';
 import { openContext, type WalkEntry, walkLayer } from '../../blobs/walk.ts';
 import type { CallOptions } from '../../events.ts';

@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import { safePath } from '../../blobs/safe-path.ts';
-import type { Bytes } from '../../blobs/source.ts';
+import type { Bytes } from '../../blob-source.ts';
 import { KitError } from '../../errors.ts';
 import type { CallOptions } from '../../events.ts';
 import type { RemoteFile } from '../../hub/remote-file.ts';

@@ -1,6 +1,6 @@
 import { concatSource, type BlobPart } from '../../blobs/concat.ts';
 import { digestOfSource } from '../../blobs/digest-source.ts';
-import { type BlobSource, type ByteRange, bytesSource } from '../../blobs/source.ts';
+import { type BlobSource, type ByteRange, bytesSource } from '../../blob-source.ts';
 import { encodeTarHeader, BLOCK, paddingFor, tarHeaderSize } from '../../blobs/tar-header.ts';
 import { isKitError } from '../../errors.ts';
 import type { CallOptions, KitEvent } from '../../events.ts';

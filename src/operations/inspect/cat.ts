@@ -1,5 +1,5 @@
 import { releaseChunk } from '../../chunk.ts';
-import type { Bytes } from '../../blobs/source.ts';
+import type { Bytes } from '../../blob-source.ts';
 import { verified } from '../../blobs/verified.ts';
 import { KitError } from '../../errors.ts';
 import type { CallOptions } from '../../events.ts';

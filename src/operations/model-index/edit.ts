@@ -1,4 +1,4 @@
-import { bytesSource } from '../../blobs/source.ts';
+import { bytesSource } from '../../blob-source.ts';
 import { isKitError, KitError } from '../../errors.ts';
 import type { CallOptions } from '../../events.ts';
 import { type Edits, emptyModelIndex, parseModelIndex, withoutVariant, withVariant } from '../../formats/model-index.ts';

@@ -1,5 +1,5 @@
 import { digestOfSource } from '../../blobs/digest-source.ts';
-import type { ByteRange } from '../../blobs/source.ts';
+import type { ByteRange } from '../../blob-source.ts';
 import { isKitError } from '../../errors.ts';
 import type { CallOptions, KitEvent } from '../../events.ts';
 import type { PackedLayer } from '../../formats/types.ts';

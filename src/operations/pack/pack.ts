@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { IGNORE_FILE, readIgnoreFile } from '../../blobs/ignore.ts';
 import type { Compression } from '../../blobs/compress.ts';
-import { bytesSource } from '../../blobs/source.ts';
+import { bytesSource } from '../../blob-source.ts';
 import { openContext, type WalkEntry } from '../../blobs/walk.ts';
 import { isKitError, KitError } from '../../errors.ts';
 import type { CallOptions } from '../../events.ts';

@@ -3,7 +3,7 @@ import type { LayerInputs } from '../../blobs/fingerprint.ts';
 import type { IgnoreRules } from '../../blobs/ignore.ts';
 import { rawLayer, tarLayer } from '../../blobs/layer.ts';
 import { isWithin } from '../../blobs/safe-path.ts';
-import type { BlobSource, ByteRange, Bytes } from '../../blobs/source.ts';
+import type { BlobSource, ByteRange, Bytes } from '../../blob-source.ts';
 import { type Exclude, type PackContext, type WalkEntry, walkLayer } from '../../blobs/walk.ts';
 import { isKitError, KitError } from '../../errors.ts';
 import type { CallOptions } from '../../events.ts';

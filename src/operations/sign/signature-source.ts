@@ -1,4 +1,4 @@
-import type { Bytes } from '../../blobs/source.ts';
+import type { Bytes } from '../../blob-source.ts';
 import { readVerified } from '../../blobs/verified.ts';
 import { isKitError } from '../../errors.ts';
 import type { CallOptions } from '../../events.ts';

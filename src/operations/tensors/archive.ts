@@ -1,4 +1,4 @@
-import type { SkippableBytes } from '../../blobs/source.ts';
+import type { SkippableBytes } from '../../blob-source.ts';
 import { TarReader } from '../../blobs/tar-reader.ts';
 import { KitError } from '../../errors.ts';
 import { type BlobReader, FIRST_READ } from './blob.ts';

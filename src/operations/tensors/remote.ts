@@ -5,7 +5,7 @@ import type { RemoteEntry } from '../../kitfile/types.ts';
 import { isModelFile } from '../../model-files/read-model-file.ts';
 import type { Digest } from '../../oci/digest.ts';
 import { runAll } from '../../targets/run-all.ts';
-import type { Bytes } from '../../blobs/source.ts';
+import type { Bytes } from '../../blob-source.ts';
 import type { FetchOptions } from '../../targets/types.ts';
 import type { Kit } from '../kit.ts';
 import { shownPlace } from '../remote-content/entry.ts';

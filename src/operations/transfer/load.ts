@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import type { Bytes } from '../../blobs/source.ts';
+import type { Bytes } from '../../blob-source.ts';
 import { KitError } from '../../errors.ts';
 import type { CallOptions } from '../../events.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';

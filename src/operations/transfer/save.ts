@@ -1,4 +1,4 @@
-import type { Bytes } from '../../blobs/source.ts';
+import type { Bytes } from '../../blob-source.ts';
 import { isKitError, KitError } from '../../errors.ts';
 import type { CallOptions } from '../../events.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';

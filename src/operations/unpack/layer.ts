@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { extractTar } from '../../blobs/extract.ts';
 import { type FileStamp, identicalStamp, stampOf } from '../../blobs/file-stamp.ts';
 import { safePath } from '../../blobs/safe-path.ts';
-import type { Bytes } from '../../blobs/source.ts';
+import type { Bytes } from '../../blob-source.ts';
 import type { Staging } from '../../blobs/staging.ts';
 import { releaseChunk } from '../../chunk.ts';
 import { KitError } from '../../errors.ts';

@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import { isKitError, KitError } from '../../errors.ts';
-import type { Bytes } from '../../blobs/source.ts';
+import type { Bytes } from '../../blob-source.ts';
 import type { CallOptions } from '../../events.ts';
 import { VerifiedReader } from '../../hub/verified-reader.ts';
 import { cleanLayerPath, isModelKitReference } from '../../kitfile/layer-path.ts';

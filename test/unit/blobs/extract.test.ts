@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { decompress } from '../../../src/blobs/compress.ts';
 import { extractTar, type ExtractOptions } from '../../../src/blobs/extract.ts';
-import type { Bytes } from '../../../src/blobs/source.ts';
+import type { Bytes } from '../../../src/blob-source.ts';
 import { type Conflict, Staging } from '../../../src/blobs/staging.ts';
 import { verified } from '../../../src/blobs/verified.ts';
 import { isKitError } from '../../../src/errors.ts';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { RangedBytes } from '../../../src/blobs/ranged-bytes.ts';
-import type { ByteRange, Bytes } from '../../../src/blobs/source.ts';
+import type { ByteRange, Bytes } from '../../../src/blob-source.ts';
 import { TarReader } from '../../../src/blobs/tar-reader.ts';
 import { archive } from './archive.ts';
 

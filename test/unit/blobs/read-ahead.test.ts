@@ -1,7 +1,8 @@
 import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { fileBytes } from '../../../src/blobs/file-bytes.ts';
 import { readAhead } from '../../../src/blobs/read-ahead.ts';
 import type { FileToRead } from '../../../src/blobs/read-fully.ts';
 import { CHUNK_BYTES, releaseChunk } from '../../../src/chunk.ts';
@@ -20,20 +21,23 @@ beforeAll(async () => {
 });
 afterAll(async () => await rm(folder, { recursive: true }));
 
+async function opened(): Promise<FileToRead> {
+  return {
+    handle: await open(path),
+    failed: (error) => new Error('failed', { cause: error }),
+    cutOff: (position) => new Error(`cut off at ${position}`),
+  };
+}
+
 async function* reading(
   range: { readonly start: number; readonly end: number } = { start: 0, end: SIZE },
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const handle = await open(path);
-  const file: FileToRead = {
-    handle,
-    failed: (error) => new Error('failed', { cause: error }),
-    cutOff: (position) => new Error(`cut off at ${position}`),
-  };
+  const file = await opened();
   try {
     yield* readAhead(file, range, signal);
   } finally {
-    await handle.close();
+    await file.handle.close();
   }
 }
 
@@ -104,5 +108,63 @@ describe.each([
       break;
     }
     expect(openFiles(folder)).toEqual([]);
+  });
+});
+
+describe('what is at hand', () => {
+  const piece = Buffer.alloc(100_000);
+
+  /** All bytes, by `readNow` where it has any; and how many came so. */
+  async function mixed(file: Promise<FileToRead>, end = SIZE): Promise<{ readonly got: Buffer; readonly now: number }> {
+    const iterator = fileBytes(async () => await file, { start: 3, end }, undefined)[Symbol.asyncIterator]();
+    const parts: Buffer[] = [];
+    let now = 0;
+    for (;;) {
+      const count = iterator.readNow?.(piece) ?? 0;
+      now += count;
+      if (count > 0) {
+        parts.push(Buffer.from(piece.subarray(0, count)));
+        continue;
+      }
+      const step = await iterator.next();
+      if (step.done === true) return { got: Buffer.concat(parts), now };
+      parts.push(Buffer.from(step.value));
+      releaseChunk(step.value);
+    }
+  }
+
+  test('is read without a thread, but for the first chunks', async () => {
+    const { got, now } = await mixed(opened());
+    expect(got.equals(content.subarray(3))).toBe(true);
+    expect(now).toBeGreaterThan(0);
+    expect(openFiles(folder)).toEqual([]);
+  });
+
+  test('is left to threads where reading takes long', async () => {
+    let time = 0;
+    using _clock = vi.spyOn(performance, 'now').mockImplementation(() => (time += 20));
+    const { got, now } = await mixed(opened());
+    expect(got.equals(content.subarray(3))).toBe(true);
+    expect(now).toBe(piece.byteLength);
+  });
+
+  test('of a file that is shorter than it was is an error that says where', async () => {
+    const iterator = fileBytes(opened, { start: 0, end: SIZE + CHUNK_BYTES }, undefined)[Symbol.asyncIterator]();
+    do await iterator.next();
+    while (iterator.readNow?.(piece) === 0);
+    expect(() => {
+      while ((iterator.readNow?.(piece) ?? 0) > 0);
+    }).toThrow(`cut off at ${SIZE}`);
+    await iterator.return?.();
+    expect(openFiles(folder)).toEqual([]);
+  });
+
+  test('is nothing before the file is opened, and after', async () => {
+    const iterator = fileBytes(opened, { start: 0, end: SIZE }, undefined)[Symbol.asyncIterator]();
+    expect(iterator.readNow?.(piece)).toBe(0);
+    await iterator.next();
+    await iterator.return?.();
+    expect(iterator.readNow?.(piece)).toBe(0);
+    expect(await iterator.next()).toEqual({ done: true, value: undefined });
   });
 });

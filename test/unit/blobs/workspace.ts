@@ -2,7 +2,7 @@ import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, r
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import type { Bytes } from '../../../src/blobs/source.ts';
+import type { Bytes } from '../../../src/blob-source.ts';
 
 export const GOLDEN = join(import.meta.dirname, '../../../fixtures/golden');
 

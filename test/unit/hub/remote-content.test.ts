@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { bytesSource } from '../../../src/blobs/source.ts';
+import { bytesSource } from '../../../src/blob-source.ts';
 import { PACK_FORMATS } from '../../../src/formats/registry.ts';
 import type { Dataset, Kitfile, RemoteFileRecord } from '../../../src/kitfile/types.ts';
 import { describe as descriptorOf } from '../../../src/oci/descriptor.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { ByteRange } from '../../../src/blobs/source.ts';
+import type { ByteRange } from '../../../src/blob-source.ts';
 import type { RemoteFile } from '../../../src/hub/remote-file.ts';
 import { VerifiedReader } from '../../../src/hub/verified-reader.ts';
 import { digestOf } from '../../../src/oci/digest.ts';

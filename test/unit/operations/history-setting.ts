@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { onTestFinished } from 'vitest';
-import { bytesSource } from '../../../src/blobs/source.ts';
+import { bytesSource } from '../../../src/blob-source.ts';
 import type { KitEvent } from '../../../src/events.ts';
 import { describe as descriptorOf, type Descriptor } from '../../../src/oci/descriptor.ts';
 import { MEDIA_TYPE } from '../../../src/oci/media-types.ts';

@@ -1,6 +1,6 @@
 import { utimesSync } from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { bytesSource } from '../../../src/blobs/source.ts';
+import { bytesSource } from '../../../src/blob-source.ts';
 import { describe as descriptorOf, type Descriptor } from '../../../src/oci/descriptor.ts';
 import { MEDIA_TYPE } from '../../../src/oci/media-types.ts';
 import { parseLocation } from '../../../src/oci/reference.ts';

@@ -3,7 +3,7 @@ import { chmod, cp, mkdir, readdir, readFile, rename, rm, truncate, writeFile } 
 import { join } from 'node:path';
 import { describe as suite, expect, test } from 'vitest';
 import type { KitEvent } from '../../../src/events.ts';
-import { bytesSource } from '../../../src/blobs/source.ts';
+import { bytesSource } from '../../../src/blob-source.ts';
 import { describe, type Descriptor } from '../../../src/oci/descriptor.ts';
 import { checkStore, requireSound, type StoreCheckArguments, type StoreCheckResult } from '../../../src/operations/store/check.ts';
 import { openLayout } from '../../../src/targets/layout.ts';

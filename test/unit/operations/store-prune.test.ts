@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe as suite, expect, test } from 'vitest';
-import { bytesSource } from '../../../src/blobs/source.ts';
+import { bytesSource } from '../../../src/blob-source.ts';
 import { describe, type Descriptor } from '../../../src/oci/descriptor.ts';
 import { checkStore } from '../../../src/operations/store/check.ts';
 import { storeInfo } from '../../../src/operations/store/info.ts';

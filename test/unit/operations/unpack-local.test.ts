@@ -2,7 +2,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { link, stat } from 'node:fs/promises';
 import { expect, onTestFinished, test, type TestContext } from 'vitest';
 import { Staging } from '../../../src/blobs/staging.ts';
-import { bytesSource } from '../../../src/blobs/source.ts';
+import { bytesSource } from '../../../src/blob-source.ts';
 import type { ArtifactLayer } from '../../../src/formats/types.ts';
 import { describe, type Descriptor } from '../../../src/oci/descriptor.ts';
 import { type UnpackJob, unpackLayer } from '../../../src/operations/unpack/layer.ts';

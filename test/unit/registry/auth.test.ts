@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { bytesSource } from '../../../src/blobs/source.ts';
+import { bytesSource } from '../../../src/blob-source.ts';
 import { mergeScopes } from '../../../src/registry/auth.ts';
 import type { Credential } from '../../../src/registry/credential.ts';
 import { endpointOf } from '../../../src/registry/endpoint.ts';

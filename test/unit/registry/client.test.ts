@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { bytesSource } from '../../../src/blobs/source.ts';
+import { bytesSource } from '../../../src/blob-source.ts';
 import { createRegistryClient } from '../../../src/registry/client.ts';
 import { remoteRepository } from '../../../src/targets/remote.ts';
 import { addEmptyManifest, connect, randomBlob } from '../../support/registry-client.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { bytesSource } from '../../../src/blobs/source.ts';
+import { bytesSource } from '../../../src/blob-source.ts';
 import { digestOf } from '../../../src/oci/digest.ts';
 import { MAX_METADATA_BYTES, MEDIA_TYPE } from '../../../src/oci/media-types.ts';
 import { addEmptyManifest, collect, connect, emptyManifest, randomBlob } from '../../support/registry-client.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { bytesSource } from '../../../src/blobs/source.ts';
+import { bytesSource } from '../../../src/blob-source.ts';
 import type { KitEvent } from '../../../src/events.ts';
 import { parseRetryAfter, retryDelay, timerSleep, withRetry } from '../../../src/registry/retry.ts';
 import { TransientError } from '../../../src/registry/transient.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type BlobSource, bytesSource } from '../../../src/blobs/source.ts';
+import { type BlobSource, bytesSource } from '../../../src/blob-source.ts';
 import { describe as descriptorOf } from '../../../src/oci/descriptor.ts';
 import { RateWatch, StalledError, watchSent } from '../../../src/registry/stall.ts';
 import { collect, connect, randomBlob } from '../../support/registry-client.ts';
@@ -46,10 +46,10 @@ describe('a body that is sent', () => {
 
   test('is given up when nobody takes it', async () => {
     const { promise, resolve } = Promise.withResolvers<StalledError>();
-    const body = watchSent(bytesSource(Buffer.alloc(MiB)).open(), { silenceMs: 1, minRate: 1 }, resolve);
+    const body = watchSent(bytesSource(Buffer.alloc(MiB)).open(), { silenceMs: 1, minRate: 1 }, resolve)[Symbol.asyncIterator]();
     await body.next();
     expect(await promise).toBeInstanceOf(StalledError);
-    await body.return();
+    await body.return?.();
   });
 });
 

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import type { BlobSource } from '../../../src/blobs/source.ts';
+import type { BlobSource } from '../../../src/blob-source.ts';
 import { allocateChunk, CHUNK_BYTES } from '../../../src/chunk.ts';
 import { describe as descriptorOf } from '../../../src/oci/descriptor.ts';
 import { connect } from '../../support/registry-client.ts';

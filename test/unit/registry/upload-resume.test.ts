@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { bytesSource } from '../../../src/blobs/source.ts';
+import { bytesSource } from '../../../src/blob-source.ts';
 import { KitError } from '../../../src/errors.ts';
 import { createRegistryClient } from '../../../src/registry/client.ts';
 import type { RegistryOptions, TestRegistry } from '../../support/registry.ts';

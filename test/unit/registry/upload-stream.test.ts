@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type BlobSource, type ByteRange, bytesSource } from '../../../src/blobs/source.ts';
+import { type BlobSource, type ByteRange, bytesSource } from '../../../src/blob-source.ts';
 import { KitError } from '../../../src/errors.ts';
 import type { CallOptions } from '../../../src/events.ts';
 import type { Descriptor } from '../../../src/oci/descriptor.ts';

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { type BlobSource, bytesSource } from '../../../src/blobs/source.ts';
+import { type BlobSource, bytesSource } from '../../../src/blob-source.ts';
 import { KitError } from '../../../src/errors.ts';
 import { describe as descriptorOf } from '../../../src/oci/descriptor.ts';
 import { digestOf } from '../../../src/oci/digest.ts';

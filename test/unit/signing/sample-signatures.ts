@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { bytesSource } from '../../../src/blobs/source.ts';
+import { bytesSource } from '../../../src/blob-source.ts';
 import { describe as descriptorOf, type Descriptor } from '../../../src/oci/descriptor.ts';
 import type { Digest } from '../../../src/oci/digest.ts';
 import { MEDIA_TYPE } from '../../../src/oci/media-types.ts';

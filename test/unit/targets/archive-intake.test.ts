@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { pack } from 'tar-stream';
 import { afterEach, beforeEach, describe as suite, expect, test } from 'vitest';
-import { bytesSource } from '../../../src/blobs/source.ts';
+import { bytesSource } from '../../../src/blob-source.ts';
 import type { KitEvent } from '../../../src/events.ts';
 import { describe, type Descriptor } from '../../../src/oci/descriptor.ts';
 import { digestHex } from '../../../src/oci/digest.ts';

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, writeFile } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { bytesSource } from '../../../src/blobs/source.ts';
+import { bytesSource } from '../../../src/blob-source.ts';
 import { describe } from '../../../src/oci/descriptor.ts';
 import { openArchive } from '../../../src/targets/archive.ts';
 import { type ArchivedBlob, archiveStream, writeArchiveFile } from '../../../src/targets/archive-stream.ts';

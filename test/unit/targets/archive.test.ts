@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pack } from 'tar-stream';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { bytesSource } from '../../../src/blobs/source.ts';
+import { bytesSource } from '../../../src/blob-source.ts';
 import { describe, type Descriptor } from '../../../src/oci/descriptor.ts';
 import { digestHex } from '../../../src/oci/digest.ts';
 import { openArchive } from '../../../src/targets/archive.ts';

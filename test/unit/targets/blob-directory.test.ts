@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, truncate,
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type BlobSource, type ByteRange, bytesSource } from '../../../src/blobs/source.ts';
+import { type BlobSource, type ByteRange, bytesSource } from '../../../src/blob-source.ts';
 import { KitError } from '../../../src/errors.ts';
 import type { KitEvent } from '../../../src/events.ts';
 import { describe, type Descriptor } from '../../../src/oci/descriptor.ts';

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { describe as suite, expect, test } from 'vitest';
-import type { ByteRange } from '../../../src/blobs/source.ts';
+import type { ByteRange } from '../../../src/blob-source.ts';
 import { describe, type Descriptor } from '../../../src/oci/descriptor.ts';
 import { verifiedReads } from '../../../src/targets/copy-verified.ts';
 import type { ReadTarget } from '../../../src/targets/types.ts';

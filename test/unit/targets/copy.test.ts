@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { bytesSource } from '../../../src/blobs/source.ts';
+import { bytesSource } from '../../../src/blob-source.ts';
 import { KitError } from '../../../src/errors.ts';
 import type { KitEvent } from '../../../src/events.ts';
 import { describe, type Descriptor } from '../../../src/oci/descriptor.ts';

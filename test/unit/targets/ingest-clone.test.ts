@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { rawLayer } from '../../../src/blobs/layer.ts';
-import type { BlobSource } from '../../../src/blobs/source.ts';
+import type { BlobSource } from '../../../src/blob-source.ts';
 import { openContext, walkLayer } from '../../../src/blobs/walk.ts';
 import { digestOf } from '../../../src/oci/digest.ts';
 import { BlobDirectory } from '../../../src/targets/blob-directory.ts';

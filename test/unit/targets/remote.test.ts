@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type BlobSource, bytesSource } from '../../../src/blobs/source.ts';
+import { type BlobSource, bytesSource } from '../../../src/blob-source.ts';
 import type { CallOptions, KitEvent } from '../../../src/events.ts';
 import type { Descriptor } from '../../../src/oci/descriptor.ts';
 import { addEmptyManifest, collect, connect, type Connection, emptyManifest, randomBlob } from '../../support/registry-client.ts';

@@ -10,7 +10,17 @@ export interface ByteRange {
  * Each chunk belongs to the receiver, who may keep it for good or give its memory back by `releaseChunk`. Nobody writes to it:
  * it may still be hashed elsewhere. A producer that hands out parts of one chunk holds it once for each (`holdChunk`).
  */
-export type Bytes = AsyncIterable<Uint8Array>;
+export interface Bytes {
+  [Symbol.asyncIterator](): BytesIterator;
+}
+
+export interface BytesIterator extends AsyncIterator<Uint8Array, void, undefined> {
+  /**
+   * Copies the next bytes into `piece` where that takes no waiting: how many, or 0 where `next` has to be asked, for bytes or for the end.
+   * Memory that is used again and again stays in the processor's cache, which makes two copies as cheap as one.
+   */
+  readNow?(piece: Uint8Array): number;
+}
 
 /** Bytes of which some can be left out: those of a blob that is read by ranges. */
 export interface SkippableBytes extends Bytes {

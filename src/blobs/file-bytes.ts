@@ -1,0 +1,54 @@
+import { readAhead } from './read-ahead.ts';
+import type { FileToRead } from './read-fully.ts';
+import type { ByteRange, Bytes, BytesIterator } from '../blob-source.ts';
+
+/**
+ * A range of a file that is opened when its first bytes are asked for, and closed after its last.
+ * @throws what `open` throws, and as readAhead
+ */
+export function fileBytes(open: () => Promise<FileToRead>, range: ByteRange, signal: AbortSignal | undefined): Bytes {
+  return { [Symbol.asyncIterator]: () => new FileBytes(open, range, signal) };
+}
+
+class FileBytes implements BytesIterator {
+  readonly #open: () => Promise<FileToRead>;
+  readonly #range: ByteRange;
+  readonly #signal: AbortSignal | undefined;
+  #opened: { readonly file: FileToRead; readonly bytes: BytesIterator } | undefined;
+  #isOver = false;
+
+  constructor(open: () => Promise<FileToRead>, range: ByteRange, signal: AbortSignal | undefined) {
+    this.#open = open;
+    this.#range = range;
+    this.#signal = signal;
+  }
+
+  async next(): Promise<IteratorResult<Uint8Array, void>> {
+    if (this.#isOver) return { done: true, value: undefined };
+    if (this.#opened === undefined) {
+      const file = await this.#open();
+      this.#opened = { file, bytes: readAhead(file, this.#range, this.#signal)[Symbol.asyncIterator]() };
+    }
+    try {
+      const step = await this.#opened.bytes.next();
+      if (step.done === true) await this.return();
+      return step;
+    } catch (error) {
+      await this.return();
+      throw error;
+    }
+  }
+
+  readNow(piece: Uint8Array): number {
+    return this.#opened?.bytes.readNow?.(piece) ?? 0;
+  }
+
+  async return(): Promise<IteratorResult<Uint8Array, void>> {
+    this.#isOver = true;
+    const opened = this.#opened;
+    this.#opened = undefined;
+    await opened?.bytes.return?.();
+    await opened?.file.handle.close();
+    return { done: true, value: undefined };
+  }
+}
