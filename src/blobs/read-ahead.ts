@@ -1,5 +1,6 @@
 import { readSync } from 'node:fs';
 import { allocateChunk, releaseChunk } from '../chunk.ts';
+import { DirectReads } from './direct-read.ts';
 import { type FileToRead, readFully } from './read-fully.ts';
 import type { ByteRange, Bytes, BytesIterator } from '../blob-source.ts';
 
@@ -10,8 +11,8 @@ const SMALL_READ = 128 * 1024;
 /** So much out of the page cache takes a tenth of that time; slower than this is a disk, which threads should wait for. */
 const WINDOW_BYTES = 4 * 1024 * 1024;
 const WINDOW_MS = 16;
-/** Chunks that threads read until the page cache is tried again. */
-const CHUNKS_BY_THREAD = 64;
+/** Chunks that threads read until the page cache is tried again; twice as many each time that it was slow. */
+const CHUNKS_BY_THREAD = 128;
 
 /**
  * The range in chunks, read by threads while the receiver is busy with those before. Whoever asks to `readNow` gets what the page cache
@@ -30,8 +31,12 @@ class ReadAhead implements BytesIterator {
   #next: number;
   /** Chunks that are read ahead before `readNow` has its turn; Infinity while nobody asks for that. */
   #byThread = Number.POSITIVE_INFINITY;
+  /** What it is set to next. */
+  #patience = CHUNKS_BY_THREAD;
   /** What `readNow` has had since it was last judged, and the time that took. */
   #window = { bytes: 0, ms: 0 };
+  /** Once reading was slow: what has to come from the disk need not go through the page cache. */
+  #direct: DirectReads | undefined;
 
   constructor(file: FileToRead, { start, end }: ByteRange, signal: AbortSignal | undefined) {
     this.#file = file;
@@ -43,7 +48,7 @@ class ReadAhead implements BytesIterator {
   async next(): Promise<IteratorResult<Uint8Array, void>> {
     if (this.#started.length === 0) this.#begin();
     const [first] = this.#started;
-    if (first === undefined) return { done: true, value: undefined };
+    if (first === undefined) return await this.return();
     try {
       await first.done;
     } catch (error) {
@@ -77,7 +82,11 @@ class ReadAhead implements BytesIterator {
   #judge(count: number, tookMs: number): void {
     const bytes = this.#window.bytes + count;
     const ms = this.#window.ms + tookMs;
-    if (ms > WINDOW_MS) this.#byThread = CHUNKS_BY_THREAD;
+    if (ms > WINDOW_MS) {
+      this.#byThread = this.#patience;
+      this.#patience *= 2;
+      this.#direct ??= new DirectReads(this.#file.handle.fd);
+    }
     this.#window = bytes < WINDOW_BYTES && ms <= WINDOW_MS ? { bytes, ms } : { bytes: 0, ms: 0 };
   }
 
@@ -87,6 +96,8 @@ class ReadAhead implements BytesIterator {
     const started = this.#started.splice(0);
     await Promise.allSettled(started.map(({ done }) => done));
     for (const { chunk } of started) releaseChunk(chunk);
+    await this.#direct?.close();
+    this.#direct = undefined;
     return { done: true, value: undefined };
   }
 
@@ -94,11 +105,16 @@ class ReadAhead implements BytesIterator {
     while (this.#next < this.#end && this.#started.length < READS) {
       const left = this.#end - this.#next;
       const chunk = left < SMALL_READ ? Buffer.allocUnsafe(left) : allocateChunk().subarray(0, left);
-      const done = readFully(this.#file, chunk, this.#next, this.#signal);
+      const done = this.#read(chunk, this.#next);
       // whoever waits for it gets the error; until then it is nobody's
       done.catch(() => undefined);
       this.#started.push({ chunk, done });
       this.#next += chunk.byteLength;
     }
+  }
+
+  async #read(chunk: Uint8Array, position: number): Promise<void> {
+    const done = (await this.#direct?.read(chunk, chunk.byteLength, position)) ?? 0;
+    if (done < chunk.byteLength) await readFully(this.#file, chunk.subarray(done), position + done, this.#signal);
   }
 }

@@ -1,4 +1,4 @@
-import type { ClientRequest } from 'node:http';
+import type { ClientRequest, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import type { Bytes, BytesIterator } from '../blob-source.ts';
@@ -9,12 +9,12 @@ const PIECE_BYTES = 256 * 1024;
 const BURST_BYTES = 8 * 1024 * 1024;
 
 /**
- * Writes a body, each chunk when the system has taken the last one, and ends the request. It leaves off where the answer comes, or the
- * connection ends, before `length` bytes are out: a server that has made up its mind need not take the rest.
+ * Writes the body of a request or of an answer, each chunk when the system has taken the last one, and ends it. It leaves off where the
+ * answer comes, or the connection ends, before `length` bytes are out: a server that has made up its mind need not take the rest.
  * @param length bytes of the body where they are known
  * @throws what `body` throws
  */
-export async function sendBody(outgoing: ClientRequest, body: Bytes, length: number | undefined): Promise<void> {
+export async function sendBody(outgoing: ClientRequest | ServerResponse, body: Bytes, length: number | undefined): Promise<void> {
   const iterator = body[Symbol.asyncIterator]();
   const ending = new Ending(outgoing);
   const atHand = new AtHand(iterator, ending);
@@ -58,7 +58,7 @@ class AtHand {
     while (!this.#ending.isOver) {
       const count = this.#read();
       if (count === 0) break;
-      socket.write(this.#piece.subarray(0, count), written);
+      socket.write(count < PIECE_BYTES ? this.#piece.subarray(0, count) : this.#piece, written);
       sent += count;
       burst += count;
       if (socket.writableLength > 0) await this.#ending.orDone(new Promise<void>((resolve) => (wake = resolve)));
@@ -85,7 +85,7 @@ class Ending {
   isOver = false;
   #wake: (() => void) | undefined;
 
-  constructor(outgoing: ClientRequest) {
+  constructor(outgoing: ClientRequest | ServerResponse) {
     const over = (): void => {
       this.isOver = true;
       this.#wake?.();

@@ -8,6 +8,8 @@ import type { WriteLease } from './write-lease.ts';
 export interface ServerState {
   readonly content: ServedContent;
   readonly isReadOnly: boolean;
+  /** How long a client may stand still, in milliseconds. */
+  readonly idleMs: number;
   readonly sessions: UploadSessions;
   readonly lease: WriteLease;
   /** Runs one after the other what looks at what is there and then changes it. */

@@ -1,16 +1,14 @@
-import type { ServerResponse } from 'node:http';
 import type { ByteRange } from '../blob-source.ts';
-import { releaseChunk } from '../chunk.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
+import { sendBody } from '../registry/send-body.ts';
+import { watchSent } from '../registry/stall.ts';
 import { reachable } from '../targets/garbage.ts';
 import { parseByteRange } from './byte-range.ts';
 import { DistributionError } from './distribution-error.ts';
 import { type RepositoryExchange, sendEmpty } from './exchange.ts';
 
 const OCTETS = 'application/octet-stream';
-/** Writes that may wait for the socket while the next chunk is read. */
-const MAX_WRITES = 2;
 
 /** GET, HEAD and DELETE /v2/NAME/blobs/DIGEST */
 export async function serveBlob(exchange: RepositoryExchange, digest: Digest): Promise<void> {
@@ -53,32 +51,19 @@ async function assertUsable({ server }: RepositoryExchange, blob: Descriptor): P
 
 async function sendBlob({ response, server }: RepositoryExchange, blob: Descriptor, range: ByteRange): Promise<void> {
   const gone = new AbortController();
-  const closed = new Promise<void>((resolve) => {
-    response.once('close', () => {
-      gone.abort();
-      resolve();
-    });
-  });
-  const writes = new Set<Promise<void>>();
+  response.once('close', () => gone.abort());
+  const limits = { silenceMs: server.idleMs, minRate: 0 };
   try {
-    for await (const chunk of await server.content.blobs.fetch(blob, { range, signal: gone.signal })) {
-      const write = writeChunk(response, chunk).finally(() => writes.delete(write));
-      writes.add(write);
-      if (writes.size >= MAX_WRITES) await Promise.race([closed, ...writes]);
-    }
-    response.end();
+    const bytes = await server.content.blobs.fetch(blob, { range, signal: gone.signal });
+    await sendBody(
+      response,
+      watchSent(bytes, limits, (error) => response.destroy(error)),
+      range.end - range.start,
+    );
   } catch (error) {
     // the client went away
     if (!gone.signal.aborted) throw error;
   }
-}
-
-async function writeChunk(response: ServerResponse, chunk: Uint8Array): Promise<void> {
-  await new Promise<void>((resolve) => {
-    // an error is the connection's: `close` follows
-    response.write(chunk, () => resolve());
-  });
-  releaseChunk(chunk);
 }
 
 async function deleteBlob(exchange: RepositoryExchange, digest: Digest): Promise<void> {

@@ -47,8 +47,10 @@ export interface RunningServer {
 
 /** Serves the OCI distribution API 1.1. @throws KitError when the address cannot be had or the certificate is none */
 export async function startServer(content: ServedContent, options: ServerOptions): Promise<RunningServer> {
+  const { idleMs = IDLE_MS } = options;
   const state: ServerState = {
     content,
+    idleMs,
     isReadOnly: options.isReadOnly ?? false,
     sessions: new UploadSessions(content.blobs),
     lease: new WriteLease(() => content.lease()),
@@ -67,7 +69,7 @@ export async function startServer(content: ServedContent, options: ServerOptions
   server.on('request', onRequest);
   // a body that will be refused is not asked for
   server.on('checkContinue', onRequest);
-  server.setTimeout(options.idleMs ?? IDLE_MS, (socket) => {
+  server.setTimeout(idleMs, (socket) => {
     const response = exchanges.get(socket);
     const isOurTurn = response !== undefined && response.req.complete && !response.headersSent;
     if (!isOurTurn) socket.destroy();

@@ -2,10 +2,11 @@ import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { DirectReads } from '../../../src/blobs/direct-read.ts';
 import { fileBytes } from '../../../src/blobs/file-bytes.ts';
 import { readAhead } from '../../../src/blobs/read-ahead.ts';
 import type { FileToRead } from '../../../src/blobs/read-fully.ts';
-import { CHUNK_BYTES, releaseChunk } from '../../../src/chunk.ts';
+import { allocateChunk, CHUNK_BYTES, releaseChunk } from '../../../src/chunk.ts';
 import { openFiles } from './workspace.ts';
 
 const SIZE = 12 * CHUNK_BYTES + 12_345;
@@ -115,8 +116,8 @@ describe('what is at hand', () => {
   const piece = Buffer.alloc(100_000);
 
   /** All bytes, by `readNow` where it has any; and how many came so. */
-  async function mixed(file: Promise<FileToRead>, end = SIZE): Promise<{ readonly got: Buffer; readonly now: number }> {
-    const iterator = fileBytes(async () => await file, { start: 3, end }, undefined)[Symbol.asyncIterator]();
+  async function mixed(file: Promise<FileToRead>, start = 3): Promise<{ readonly got: Buffer; readonly now: number }> {
+    const iterator = fileBytes(async () => await file, { start, end: SIZE }, undefined)[Symbol.asyncIterator]();
     const parts: Buffer[] = [];
     let now = 0;
     for (;;) {
@@ -140,12 +141,14 @@ describe('what is at hand', () => {
     expect(openFiles(folder)).toEqual([]);
   });
 
-  test('is left to threads where reading takes long', async () => {
+  // past the page cache where they begin with a block and the file system lets them
+  test.each([0, 3, 4096 * 5])('is left to threads where reading takes long, from byte %i', async (start) => {
     let time = 0;
     using _clock = vi.spyOn(performance, 'now').mockImplementation(() => (time += 20));
-    const { got, now } = await mixed(opened());
-    expect(got.equals(content.subarray(3))).toBe(true);
+    const { got, now } = await mixed(opened(), start);
+    expect(got.equals(content.subarray(start))).toBe(true);
     expect(now).toBe(piece.byteLength);
+    expect(openFiles(folder)).toEqual([]);
   });
 
   test('of a file that is shorter than it was is an error that says where', async () => {
@@ -166,5 +169,23 @@ describe('what is at hand', () => {
     await iterator.return?.();
     expect(iterator.readNow?.(piece)).toBe(0);
     expect(await iterator.next()).toEqual({ done: true, value: undefined });
+  });
+});
+
+describe('reads past the page cache', () => {
+  test('give what is there, up to the end of the file, and nothing where the file system or the memory does not allow them', async () => {
+    const { handle } = await opened();
+    const reads = new DirectReads(handle.fd);
+    const chunk = allocateChunk();
+    const read = await reads.read(chunk, CHUNK_BYTES, CHUNK_BYTES);
+    expect([0, CHUNK_BYTES]).toContain(read);
+    expect(chunk.subarray(0, read)).toEqual(new Uint8Array(content.subarray(CHUNK_BYTES, CHUNK_BYTES + read)));
+    const last = 12 * CHUNK_BYTES;
+    expect([0, SIZE - last]).toContain(await reads.read(chunk, CHUNK_BYTES, last));
+    expect(await reads.read(chunk, 1000, 7)).toBe(0);
+    expect(await reads.read(Buffer.alloc(4096), 4096, 0)).toBe(0);
+    await reads.close();
+    await handle.close();
+    expect(openFiles(folder)).toEqual([]);
   });
 });
