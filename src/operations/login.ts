@@ -26,13 +26,12 @@ export async function login(kit: Kit, { registry, username, password }: LoginArg
   await saveCredential(kit.home, registry, credential);
 }
 
-/** Forgets the credentials of a registry. @throws KitError REFERENCE_NOT_FOUND when kit has none */
-export async function logout(kit: Kit, registry: string): Promise<void> {
+/** Forgets the credentials of a registry. To have none is no error, as with docker and KitOps: a warning says so. */
+export async function logout(kit: Kit, registry: string, { onEvent }: CallOptions = {}): Promise<void> {
   checkHost(registry);
   if (await deleteCredential(kit.home, registry)) return;
-  throw new KitError('REFERENCE_NOT_FOUND', `not logged in to ${registry}`, {
-    hint: 'credentials of docker are removed with `docker logout`',
-  });
+  const message = `kit had no credentials for ${registry}; those of docker are removed with \`docker logout\``;
+  onEvent?.({ type: 'warning', code: 'NOT_LOGGED_IN', message });
 }
 
 function checkHost(registry: string): void {

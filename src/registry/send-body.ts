@@ -17,7 +17,7 @@ const BURST_BYTES = 8 * 1024 * 1024;
 export async function sendBody(outgoing: ClientRequest | ServerResponse, body: Bytes, length: number | undefined): Promise<void> {
   const iterator = body[Symbol.asyncIterator]();
   const ending = new Ending(outgoing);
-  const atHand = new AtHand(iterator, ending);
+  let atHand: AtHand | undefined;
   let sent = 0;
   for (;;) {
     // what is whole is read to its end, which is where a source says that it was changed
@@ -28,7 +28,10 @@ export async function sendBody(outgoing: ClientRequest | ServerResponse, body: B
     await ending.orDone(new Promise<void>((resolve) => outgoing.write(chunk, () => resolve())));
     sent += chunk.byteLength;
     // a body of unknown length is framed by the request; the head of others is out with the first chunk
-    if (length !== undefined && outgoing.socket !== null) sent += await atHand.send(outgoing.socket);
+    if (length !== undefined && sent < length && outgoing.socket !== null) {
+      atHand ??= new AtHand(iterator, ending);
+      sent += await atHand.send(outgoing.socket);
+    }
     if (ending.isOver && sent !== length) break;
   }
   // not waited for: it may itself be waiting for its next chunk
@@ -39,12 +42,11 @@ export async function sendBody(outgoing: ClientRequest | ServerResponse, body: B
 class AtHand {
   readonly #iterator: BytesIterator;
   readonly #ending: Ending;
-  readonly #piece: Uint8Array;
+  readonly #piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
 
   constructor(iterator: BytesIterator, ending: Ending) {
     this.#iterator = iterator;
     this.#ending = ending;
-    this.#piece = Buffer.allocUnsafeSlow(iterator.readNow === undefined ? 0 : PIECE_BYTES);
   }
 
   /** Returns the number of bytes. @throws what the body throws */

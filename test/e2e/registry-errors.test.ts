@@ -162,11 +162,11 @@ test('basic authentication: no, a wrong and the right password, and logout', asy
     Successfully logged out from 127.0.0.1:55555
   `);
   expect(await box.kit(`logout ${host}`)).toMatchInlineSnapshot(`
-    exit 3
+    exit 0
+    --- stdout
+    Successfully logged out from 127.0.0.1:55555
     --- stderr
-    error: not logged in to 127.0.0.1:55555
-
-    hint: credentials of docker are removed with \`docker logout\`
+    warning: kit had no credentials for 127.0.0.1:55555; those of docker are removed with \`docker logout\`
   `);
   expect((await box.kit(`pull ${host}/mine:v1`)).status).toBe(4);
   expect(await box.kit(`login ${host} -u alice`)).toMatchInlineSnapshot(`

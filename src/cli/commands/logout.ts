@@ -8,7 +8,7 @@ export function register(command: Command, context: OpenContext): void {
     .addHelpText('after', '\nExamples:\n  kit logout ghcr.io')
     .action(async (registry: string) => {
       const cli = await context();
-      await logout(cli.kit({}), registry);
+      await logout(cli.kit({}), registry, cli.call);
       cli.result('text', undefined, [`Successfully logged out from ${registry}`]);
     });
 }
