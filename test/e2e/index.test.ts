@@ -211,6 +211,7 @@ test('other indexes are chosen from by platform and kind', async () => {
   await box.ok(['unpack', olot, '-l', 'format=modelpack', '-d', 'modelpack']);
   expect(await box.tree('image')).toContain('config.json');
   expect(await box.tree('modelpack')).toContain('Kitfile');
+  expect(await box.ok(['index', 'info', olot])).toMatch(/^\d+ manifests:$/m);
   expect(await box.kit(['unpack', olot, '-l', 'platform=linux/s390x', '-d', 'none'])).toMatchObject({ status: 3, stdout: '' });
 });
 

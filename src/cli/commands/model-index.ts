@@ -187,9 +187,10 @@ function infoJson({ reference, digest, variants }: IndexInfo): unknown {
   return { reference, digest, modelKits };
 }
 
-function infoLines({ reference, digest, variants }: IndexInfo): string[] {
+function infoLines({ reference, digest, isOfModelKits, variants }: IndexInfo): string[] {
+  const kind = isOfModelKits ? 'ModelKit' : 'manifest';
   const head = `Index ${reference} (${digest})`;
-  if (variants.length === 0) return [head, 'Index contains no ModelKits'];
+  if (variants.length === 0) return [head, `Index contains no ${kind}s`];
   const rows = variants.flatMap(({ reference: name, descriptor, size, labels, annotations }) => {
     const pairs = labelPairs(labels);
     const noted = Object.entries(annotations).map(([key, value]) => `${key}=${value}`);
@@ -200,7 +201,7 @@ function infoLines({ reference, digest, variants }: IndexInfo): string[] {
     });
   });
   const table = formatTable([['ORIGINAL REFERENCE', 'SIZE', 'LABELS', 'ANNOTATIONS', 'DIGEST'], ...rows]);
-  return [head, variants.length === 1 ? '1 ModelKit:' : `${variants.length} ModelKits:`, ...table.map((line) => line.trimEnd())];
+  return [head, variants.length === 1 ? `1 ${kind}:` : `${variants.length} ${kind}s:`, ...table.map((line) => line.trimEnd())];
 }
 
 function registerInspect(parent: Command, context: OpenContext): void {

@@ -80,18 +80,20 @@ export function requireIndex({ mediaType }: Descriptor, name: string): void {
 export interface IndexInfo {
   readonly reference: string;
   readonly digest: Digest;
+  /** False for an index of platforms or of other kinds, such as a Modelcar. */
+  readonly isOfModelKits: boolean;
   readonly variants: readonly (Variant & { readonly reference: string | undefined })[];
 }
 
 /** What an index offers. Sizes that it does not say are read from the manifests, where these can be had. */
 export async function indexInfo(kit: Kit, location: Location, lookup: Lookup, call: CallOptions = {}): Promise<IndexInfo> {
-  const { name, descriptor, variants, target } = await loadIndex(kit, location, lookup, call);
+  const { name, descriptor, isOfModelKits, variants, target } = await loadIndex(kit, location, lookup, call);
   const described: (Variant & { readonly reference: string | undefined })[] = [];
   for (const variant of variants) {
     const size = variant.size ?? (await sizeOf(target, variant.descriptor, call));
     described.push({ ...variant, size, reference: variant.tag === undefined ? undefined : siblingOf(location, variant.tag) });
   }
-  return { reference: name, digest: descriptor.digest, variants: described };
+  return { reference: name, digest: descriptor.digest, isOfModelKits, variants: described };
 }
 
 /** What the tag is called in the place of the index. */
