@@ -16,6 +16,8 @@ class FileBytes implements BytesIterator {
   readonly #signal: AbortSignal | undefined;
   #opened: { readonly file: FileToRead; readonly bytes: BytesIterator } | undefined;
   #isOver = false;
+  /** What `next` is at: whoever has lost patience with it may ask to `return` meanwhile. */
+  #reading: Promise<IteratorResult<Uint8Array, void>> | undefined;
 
   constructor(open: () => Promise<FileToRead>, range: ByteRange, signal: AbortSignal | undefined) {
     this.#open = open;
@@ -24,19 +26,8 @@ class FileBytes implements BytesIterator {
   }
 
   async next(): Promise<IteratorResult<Uint8Array, void>> {
-    if (this.#isOver) return { done: true, value: undefined };
-    if (this.#opened === undefined) {
-      const file = await this.#open();
-      this.#opened = { file, bytes: readAhead(file, this.#range, this.#signal)[Symbol.asyncIterator]() };
-    }
-    try {
-      const step = await this.#opened.bytes.next();
-      if (step.done === true) await this.return();
-      return step;
-    } catch (error) {
-      await this.return();
-      throw error;
-    }
+    this.#reading = this.#read();
+    return await this.#reading;
   }
 
   readNow(piece: Uint8Array): number {
@@ -44,6 +35,26 @@ class FileBytes implements BytesIterator {
   }
 
   async return(): Promise<IteratorResult<Uint8Array, void>> {
+    await this.#reading?.catch(() => undefined);
+    return await this.#close();
+  }
+
+  async #read(): Promise<IteratorResult<Uint8Array, void>> {
+    if (this.#isOver) return { done: true, value: undefined };
+    try {
+      if (this.#opened === undefined) {
+        const file = await this.#open();
+        this.#opened = { file, bytes: readAhead(file, this.#range, this.#signal)[Symbol.asyncIterator]() };
+      }
+      const step = await this.#opened.bytes.next();
+      return step.done === true ? await this.#close() : step;
+    } catch (error) {
+      await this.#close();
+      throw error;
+    }
+  }
+
+  async #close(): Promise<IteratorResult<Uint8Array, void>> {
     this.#isOver = true;
     const opened = this.#opened;
     this.#opened = undefined;

@@ -57,7 +57,7 @@ async function sendBlob({ response, server }: RepositoryExchange, blob: Descript
     const bytes = await server.content.blobs.fetch(blob, { range, signal: gone.signal });
     await sendBody(
       response,
-      watchSent(bytes, limits, (error) => response.destroy(error)),
+      watchSent(bytes, limits, () => response.destroy()),
       range.end - range.start,
     );
   } catch (error) {

@@ -146,10 +146,16 @@ function onceOpened(open: () => Promise<Bytes>): Bytes {
   return {
     [Symbol.asyncIterator]() {
       let inner: BytesIterator | undefined;
+      let opening: Promise<BytesIterator> | undefined;
       return {
-        next: () => inner?.next() ?? open().then(async (bytes) => await (inner = bytes[Symbol.asyncIterator]()).next()),
+        next: () =>
+          inner?.next() ?? (opening = open().then((bytes) => (inner = bytes[Symbol.asyncIterator]()))).then((first) => first.next()),
         readNow: (piece) => inner?.readNow?.(piece) ?? 0,
-        return: async () => (await inner?.return?.()) ?? { done: true, value: undefined },
+        return: async () => {
+          // it may be asked for while the stream is being opened
+          await opening?.catch(() => undefined);
+          return (await inner?.return?.()) ?? { done: true, value: undefined };
+        },
       };
     },
   };

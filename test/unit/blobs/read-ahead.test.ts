@@ -162,6 +162,16 @@ describe('what is at hand', () => {
     expect(openFiles(folder)).toEqual([]);
   });
 
+  test.each([0, 1])('is closed where the receiver leaves while chunk %i is awaited', async (before) => {
+    const iterator = fileBytes(opened, { start: 0, end: SIZE }, undefined)[Symbol.asyncIterator]();
+    for (let count = 0; count < before; count++) await iterator.next();
+    const awaited = iterator.next();
+    await iterator.return?.();
+    await awaited;
+    expect(openFiles(folder)).toEqual([]);
+    expect(await iterator.next()).toEqual({ done: true, value: undefined });
+  });
+
   test('is nothing before the file is opened, and after', async () => {
     const iterator = fileBytes(opened, { start: 0, end: SIZE }, undefined)[Symbol.asyncIterator]();
     expect(iterator.readNow?.(piece)).toBe(0);
