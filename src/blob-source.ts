@@ -17,7 +17,8 @@ export interface Bytes {
 export interface BytesIterator extends AsyncIterator<Uint8Array, void, undefined> {
   /**
    * Copies the next bytes into `piece` where that takes no waiting: how many, or 0 where `next` has to be asked, for bytes or for the end.
-   * Memory that is used again and again stays in the processor's cache, which makes two copies as cheap as one.
+   * Memory that is used again and again stays in the processor's cache, which makes two copies as cheap as one. That the reading was
+   * aborted is for whoever asks to know.
    */
   readNow?(piece: Uint8Array): number;
 }

@@ -29,6 +29,8 @@ class ReadAhead implements BytesIterator {
   readonly #end: number;
   readonly #started: { readonly chunk: Uint8Array; readonly done: Promise<void> }[] = [];
   #next: number;
+  /** Nothing is read ahead before a second chunk is asked for: whoever goes on by `readNow` has no use for it. */
+  #reads = 1;
   /** Chunks that are read ahead before `readNow` has its turn; Infinity while nobody asks for that. */
   #byThread = Number.POSITIVE_INFINITY;
   /** What it is set to next. */
@@ -56,7 +58,8 @@ class ReadAhead implements BytesIterator {
       throw error;
     }
     this.#started.shift();
-    if (--this.#byThread > 0) this.#begin();
+    if (this.#reads < READS) this.#reads += 1;
+    else if (--this.#byThread > 0) this.#begin();
     return { done: false, value: first.chunk };
   }
 
@@ -64,7 +67,6 @@ class ReadAhead implements BytesIterator {
     if (this.#byThread === Number.POSITIVE_INFINITY) this.#byThread = 0;
     const length = Math.min(piece.byteLength, this.#end - this.#next);
     if (this.#byThread > 0 || this.#started.length > 0 || length <= 0) return 0;
-    this.#signal?.throwIfAborted();
     const { handle, failed, cutOff } = this.#file;
     const began = performance.now();
     let count: number;
@@ -102,7 +104,7 @@ class ReadAhead implements BytesIterator {
   }
 
   #begin(): void {
-    while (this.#next < this.#end && this.#started.length < READS) {
+    while (this.#next < this.#end && this.#started.length < this.#reads) {
       const left = this.#end - this.#next;
       const chunk = left < SMALL_READ ? Buffer.allocUnsafe(left) : allocateChunk().subarray(0, left);
       const done = this.#read(chunk, this.#next);

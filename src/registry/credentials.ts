@@ -4,7 +4,6 @@ import { dirname, join } from 'node:path';
 import { homeDirectory } from '../home-directory.ts';
 import { KitError } from '../errors.ts';
 import { type Credential, credentialKey } from './credential.ts';
-import { askCredentialHelper } from './credential-helper.ts';
 import { credentialIn, type DockerConfig, isSameRegistry, readDockerConfig, toAuthEntry } from './docker-config.ts';
 import type { NetworkOptions } from './options.ts';
 
@@ -37,6 +36,7 @@ async function credentialOf(
   const key = Object.keys(helpers).find((candidate) => isSameRegistry(candidate, registry));
   const helper = (key === undefined ? undefined : helpers[key]) || config.credsStore;
   if (helper) {
+    const { askCredentialHelper } = await import('./credential-helper.ts');
     const credential = await askCredentialHelper(helper, registry, { env: options.env ?? {}, signal: options.signal });
     if (credential !== undefined) return credential;
   }

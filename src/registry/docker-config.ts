@@ -3,18 +3,23 @@ import * as z from 'zod';
 import { KitError } from '../errors.ts';
 import { type Credential, credentialKey, isDockerHub } from './credential.ts';
 
-const authEntry = z.looseObject({
-  auth: z.string().optional(),
-  username: z.string().optional(),
-  password: z.string().optional(),
-  identitytoken: z.string().optional(),
-  registrytoken: z.string().optional(),
-});
-const dockerConfig = z.looseObject({
-  auths: z.record(z.string(), authEntry.nullable()).nullish(),
-  credsStore: z.string().nullish(),
-  credHelpers: z.record(z.string(), z.string()).nullish(),
-});
+// made where there is a file
+const authEntry = z.lazy(() =>
+  z.looseObject({
+    auth: z.string().optional(),
+    username: z.string().optional(),
+    password: z.string().optional(),
+    identitytoken: z.string().optional(),
+    registrytoken: z.string().optional(),
+  }),
+);
+const dockerConfig = z.lazy(() =>
+  z.looseObject({
+    auths: z.record(z.string(), authEntry.nullable()).nullish(),
+    credsStore: z.string().nullish(),
+    credHelpers: z.record(z.string(), z.string()).nullish(),
+  }),
+);
 
 /** The part of Docker's config.json that holds credentials. Other fields are kept. */
 export type DockerConfig = z.infer<typeof dockerConfig>;

@@ -69,8 +69,10 @@ const BUFFERED_BYTES = getDefaultHighWaterMark(false);
 class SentBytes implements BytesIterator {
   readonly #inner: BytesIterator;
   readonly #watch: RateWatch;
-  /** One for all pieces: it is wound up again for each, and what it does while the source is waited for does not count. */
-  readonly #timer: NodeJS.Timeout;
+  readonly #giveUp: (error: StalledError) => void;
+  readonly #silenceMs: number;
+  /** Goes off when a piece may have been out for too long: winding it up for each piece would cost more than looking at the clock. */
+  #timer: NodeJS.Timeout | undefined;
   /** The chunk that is handed on, and what of it is still to be. */
   #chunk: Uint8Array = new Uint8Array();
   #rest = 0;
@@ -82,9 +84,9 @@ class SentBytes implements BytesIterator {
   constructor(inner: BytesIterator, limits: StallLimits, giveUp: (error: StalledError) => void) {
     this.#inner = inner;
     this.#watch = new RateWatch(limits);
-    this.#timer = setTimeout(() => {
-      if (this.#handed > 0) giveUp(new StalledError('no byte could be sent'));
-    }, limits.silenceMs).unref();
+    this.#giveUp = giveUp;
+    this.#silenceMs = limits.silenceMs;
+    this.#wait(limits.silenceMs);
   }
 
   async next(): Promise<IteratorResult<Uint8Array, void>> {
@@ -129,7 +131,15 @@ class SentBytes implements BytesIterator {
   #hand(length: number): void {
     this.#handed = length;
     this.#handedAt = performance.now();
-    this.#timer.refresh();
+  }
+
+  #wait(ms: number): void {
+    this.#timer = setTimeout(() => {
+      // the time in which the source is waited for does not count
+      const outMs = this.#handed === 0 ? 0 : performance.now() - this.#handedAt;
+      if (outMs < this.#silenceMs) this.#wait(this.#silenceMs - outMs);
+      else this.#giveUp(new StalledError('no byte could be sent'));
+    }, ms).unref();
   }
 
   #taken(): void {

@@ -22,11 +22,14 @@ export interface TokenRequest {
   readonly credential: Credential | undefined;
 }
 
-const answer = z.looseObject({
-  token: z.string().optional(),
-  access_token: z.string().optional(),
-  expires_in: z.number().nonnegative().nullish(),
-});
+// made where a registry asks for a token
+const answer = z.lazy(() =>
+  z.looseObject({
+    token: z.string().optional(),
+    access_token: z.string().optional(),
+    expires_in: z.number().nonnegative().nullish(),
+  }),
+);
 const MAX_ANSWER_BYTES = 1024 * 1024;
 /** What the token specification assumes when the answer does not say. */
 const DEFAULT_SECONDS = 60;

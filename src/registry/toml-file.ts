@@ -1,5 +1,4 @@
 import { readFile, stat } from 'node:fs/promises';
-import { parse, TomlError } from 'smol-toml';
 import { KitError } from '../errors.ts';
 
 const MAX_BYTES = 1024 * 1024;
@@ -14,17 +13,6 @@ export async function readToml(file: string, mustExist: boolean): Promise<string
     throw new KitError('CONFIG_INVALID', `${file}: the file ${isMissing(cause) ? 'does not exist' : 'cannot be read'}`, { cause });
   }
   throw new KitError('CONFIG_INVALID', `${file}: more than ${MAX_BYTES} bytes are too many for a configuration file`);
-}
-
-/** @throws KitError CONFIG_INVALID with line and column */
-export function parseToml(text: string, file: string, hint?: string): unknown {
-  try {
-    return parse(text);
-  } catch (cause) {
-    if (!(cause instanceof TomlError)) throw cause;
-    const what = cause.message.split('\n', 1)[0]?.replace(/^Invalid TOML document: /, '') ?? '';
-    throw new KitError('CONFIG_INVALID', `${file}:${cause.line}:${cause.column}: ${what}`, hint === undefined ? {} : { hint });
-  }
 }
 
 export function isMissing(error: unknown): boolean {

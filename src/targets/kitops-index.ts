@@ -1,6 +1,5 @@
 import { readdir, readFile, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import * as z from 'zod';
 import { asPathError } from '../blobs/path-error.ts';
 import { KitError } from '../errors.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
@@ -115,10 +114,9 @@ function parseTags(bytes: Uint8Array, file: string): [string, Descriptor][] {
   } catch (cause) {
     throw invalidTags(file, 'it is not JSON', cause);
   }
-  const tags = z.record(z.string(), z.unknown()).safeParse(value);
-  if (!tags.success) throw invalidTags(file, 'it is not a map of tags');
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalidTags(file, 'it is not a map of tags');
   // the descriptors are checked as those of an index are
-  const entries = Object.entries(tags.data);
+  const entries: [string, unknown][] = Object.entries(value);
   const { manifests } = parseLayoutIndex(
     Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: entries.map(([, entry]) => entry) })),
     file,

@@ -127,6 +127,21 @@ blocked = true
     });
   });
 
+  test.each([
+    '[[registry]]\nlocation = "a.io"',
+    '  [[ "registry" ]]\nlocation = "a.io"',
+    'registry = [{ location = "a.io" }]',
+    "'registry' = [{ location = 'a.io' }]",
+  ])('a table is seen however it is written: %s', async (text) => {
+    const { root, env } = await machine({ [system]: `# comment\n${text}\n` });
+    expect(await readRegistriesConf(env, root)).toMatchObject([{ prefix: 'a.io' }]);
+  });
+
+  test('a file that has no table of registries is for other programs to judge', async () => {
+    const { root, env } = await machine({ [`${system}.d/shortnames.conf`]: '[aliases]\n"registry" : "quay.io/libpod/registry"\n' });
+    expect(await readRegistriesConf(env, root)).toEqual([]);
+  });
+
   test('of equal prefixes in one file the first counts', async () => {
     const { root, env } = await machine({ [system]: registry('a.com', 'first') + registry('a.com', 'second') });
     expect((await readRegistriesConf(env, root)).map(({ mirrors }) => mirrors[0]?.location)).toEqual(['first']);
