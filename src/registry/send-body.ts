@@ -1,10 +1,8 @@
 import type { ClientRequest, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Bytes, BytesIterator } from '../blob-source.ts';
-import { allocateChunk, releaseChunk } from '../chunk.ts';
+import { allocateChunk, CHUNK_BYTES, releaseChunk } from '../chunk.ts';
 
-/** What a core keeps in its second cache: more makes the copies dearer, less the calls. */
-const PIECE_BYTES = 1024 * 1024;
 /** Sent without waiting, until others have their turn. */
 const BURST_BYTES = 8 * 1024 * 1024;
 
@@ -24,7 +22,8 @@ export async function sendBody(outgoing: ClientRequest | ServerResponse, body: B
     const step = sent === length ? await iterator.next() : await ending.orDone(iterator.next());
     if (step === undefined) break;
     if (step.done === true) {
-      atHand?.release();
+      // an answer that came early may have left some of it with the socket
+      if (!ending.isOver) atHand?.release();
       return void outgoing.end();
     }
     const chunk = step.value;
@@ -46,7 +45,7 @@ class AtHand {
   readonly #iterator: BytesIterator;
   readonly #ending: Ending;
   /** Begins at a page: processors of AMD take six times as long to copy out of the page cache to memory that begins a few bytes after one. */
-  readonly #piece = allocateChunk().subarray(0, PIECE_BYTES);
+  readonly #piece = allocateChunk();
 
   constructor(iterator: BytesIterator, ending: Ending) {
     this.#iterator = iterator;
@@ -72,7 +71,7 @@ class AtHand {
             if (count === 0) return resolve();
             sent += count;
             burst += count;
-            socket.write(count < PIECE_BYTES ? this.#piece.subarray(0, count) : this.#piece, written);
+            socket.write(count < CHUNK_BYTES ? this.#piece.subarray(0, count) : this.#piece, written);
             isFull = socket.writableLength > 0;
             if (isFull) return;
           }

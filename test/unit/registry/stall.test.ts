@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type BlobSource, bytesSource } from '../../../src/blob-source.ts';
 import { describe as descriptorOf } from '../../../src/oci/descriptor.ts';
 import { RateWatch, StalledError, watchSent } from '../../../src/registry/stall.ts';
@@ -49,6 +49,29 @@ describe('a body that is sent', () => {
     const body = watchSent(bytesSource(Buffer.alloc(MiB)).open(), { silenceMs: 1, minRate: 1 }, resolve)[Symbol.asyncIterator]();
     await body.next();
     expect(await promise).toBeInstanceOf(StalledError);
+    await body.return?.();
+  });
+
+  test('is given so much time for each piece, whenever it came, and none while its source is waited for', async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const givenUp: StalledError[] = [];
+    const source = Promise.withResolvers<Uint8Array>();
+    async function* chunks() {
+      yield Buffer.alloc(64 * 1024);
+      yield await source.promise;
+    }
+    const body = watchSent(chunks(), { silenceMs: 1000, minRate: 1 }, (error) => givenUp.push(error))[Symbol.asyncIterator]();
+    await body.next();
+    vi.advanceTimersByTime(900);
+    const second = body.next();
+    vi.advanceTimersByTime(5500);
+    source.resolve(Buffer.alloc(64 * 1024));
+    await second;
+    vi.advanceTimersByTime(999);
+    expect(givenUp).toEqual([]);
+    vi.advanceTimersByTime(1);
+    expect(givenUp).toHaveLength(1);
     await body.return?.();
   });
 });
