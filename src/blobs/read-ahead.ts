@@ -11,6 +11,8 @@ const SMALL_READ = 128 * 1024;
 /** So much out of the page cache takes a tenth of that time; slower than this is a disk, which threads should wait for. */
 const WINDOW_BYTES = 4 * 1024 * 1024;
 const WINDOW_MS = 16;
+/** So many times in a row: once may be another program's turn on the processor. */
+const SLOW_WINDOWS = 2;
 /** Chunks that threads read until the page cache is tried again; twice as many each time that it was slow. */
 const CHUNKS_BY_THREAD = 128;
 
@@ -37,6 +39,7 @@ class ReadAhead implements BytesIterator {
   #patience = CHUNKS_BY_THREAD;
   /** What `readNow` has had since it was last judged, and the time that took. */
   #window = { bytes: 0, ms: 0 };
+  #slowWindows = 0;
   /** Once reading was slow: what has to come from the disk need not go through the page cache. */
   #direct: DirectReads | undefined;
 
@@ -84,12 +87,19 @@ class ReadAhead implements BytesIterator {
   #judge(count: number, tookMs: number): void {
     const bytes = this.#window.bytes + count;
     const ms = this.#window.ms + tookMs;
-    if (ms > WINDOW_MS) {
+    const isSlow = ms > WINDOW_MS;
+    if (bytes < WINDOW_BYTES && !isSlow) {
+      this.#window = { bytes, ms };
+      return;
+    }
+    this.#window = { bytes: 0, ms: 0 };
+    this.#slowWindows = isSlow ? this.#slowWindows + 1 : 0;
+    if (this.#slowWindows === SLOW_WINDOWS) {
+      this.#slowWindows = 0;
       this.#byThread = this.#patience;
       this.#patience *= 2;
       this.#direct ??= new DirectReads(this.#file.handle.fd);
     }
-    this.#window = bytes < WINDOW_BYTES && ms <= WINDOW_MS ? { bytes, ms } : { bytes: 0, ms: 0 };
   }
 
   /** The file may be closed after that. */

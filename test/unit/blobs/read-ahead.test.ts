@@ -147,8 +147,17 @@ describe('what is at hand', () => {
     using _clock = vi.spyOn(performance, 'now').mockImplementation(() => (time += 20));
     const { got, now } = await mixed(opened(), start);
     expect(got.equals(content.subarray(start))).toBe(true);
-    expect(now).toBe(piece.byteLength);
+    expect(now).toBe(2 * piece.byteLength);
     expect(openFiles(folder)).toEqual([]);
+  });
+
+  test('stays so where one piece took long: that may have been the turn of another program', async () => {
+    let [time, reads] = [0, 0];
+    // of each two calls the second one ends a read; every 50th read is a long one
+    using _clock = vi.spyOn(performance, 'now').mockImplementation(() => (time += ++reads % 100 === 0 ? 20 : 0.01));
+    const { got, now } = await mixed(opened());
+    expect(got.equals(content.subarray(3))).toBe(true);
+    expect(now).toBe(SIZE - 3 - CHUNK_BYTES);
   });
 
   test('of a file that is shorter than it was is an error that says where', async () => {
