@@ -17,7 +17,7 @@ const holders = new WeakMap<ArrayBufferLike, number>();
  * Reusing it matters: touching fresh memory costs more than SHA-256 of it. What is never released is garbage collected.
  */
 export function allocateChunk(): Uint8Array {
-  const buffer = free.pop() ?? newBuffer();
+  const buffer = free.pop() ?? pageAligned(CHUNK_BYTES);
   holders.set(buffer, 1);
   return new Uint8Array(buffer, 0, CHUNK_BYTES);
 }
@@ -46,12 +46,16 @@ export function isShared(bytes: Uint8Array): boolean {
   return bytes.buffer instanceof SharedArrayBuffer;
 }
 
-// memory of WebAssembly begins at a page, which writing past the page cache needs
-function newBuffer(): ArrayBufferLike {
+/**
+ * Memory that begins at a page, as that of WebAssembly does. Writing past the page cache needs that; and processors of AMD take six times
+ * as long to copy out of the page cache to memory that begins a few bytes after a page.
+ * @param bytes a multiple of 64 KiB
+ */
+export function pageAligned(bytes: number): ArrayBufferLike {
   try {
-    return new WebAssembly.Memory({ initial: CHUNK_BYTES / WASM_PAGE, maximum: CHUNK_BYTES / WASM_PAGE, shared: true }).buffer;
+    return new WebAssembly.Memory({ initial: bytes / WASM_PAGE, maximum: bytes / WASM_PAGE, shared: true }).buffer;
   } catch {
     // no address space left for it
-    return new SharedArrayBuffer(CHUNK_BYTES);
+    return new SharedArrayBuffer(bytes);
   }
 }

@@ -1,5 +1,5 @@
 import { readSync } from 'node:fs';
-import { allocateChunk, releaseChunk } from '../chunk.ts';
+import { allocateChunk, CHUNK_BYTES, releaseChunk } from '../chunk.ts';
 import { DirectReads } from './direct-read.ts';
 import { type FileToRead, readFully } from './read-fully.ts';
 import type { ByteRange, Bytes, BytesIterator } from '../blob-source.ts';
@@ -70,11 +70,17 @@ class ReadAhead implements BytesIterator {
     if (this.#byThread === Number.POSITIVE_INFINITY) this.#byThread = 0;
     const length = Math.min(piece.byteLength, this.#end - this.#next);
     if (this.#byThread > 0 || this.#started.length > 0 || length <= 0) return 0;
+    let done = 0;
+    while (done < length && this.#byThread <= 0) done += this.#readSome(piece.subarray(done, Math.min(length, done + CHUNK_BYTES)));
+    return done;
+  }
+
+  #readSome(piece: Uint8Array): number {
     const { handle, failed, cutOff } = this.#file;
     const began = performance.now();
     let count: number;
     try {
-      count = readSync(handle.fd, piece, 0, length, this.#next);
+      count = readSync(handle.fd, piece, 0, piece.byteLength, this.#next);
     } catch (error) {
       throw failed(error);
     }

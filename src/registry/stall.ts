@@ -1,6 +1,6 @@
 import { getDefaultHighWaterMark } from 'node:stream';
 import type { Bytes, BytesIterator } from '../blob-source.ts';
-import { CHUNK_BYTES, releaseChunk } from '../chunk.ts';
+import { releaseChunk } from '../chunk.ts';
 
 /** When a connection that still stands counts as lost. */
 export interface StallLimits {
@@ -12,6 +12,8 @@ export interface StallLimits {
 
 /** What is handed to a slow socket at once, so that a timeout means silence and not a large piece. */
 const SMALLEST_PIECE_BYTES = 64 * 1024;
+/** Largest piece that is asked for. */
+const LARGEST_PIECE_BYTES = 4 * 1024 * 1024;
 /** A piece that is gone sooner may be followed by one twice as large. */
 const SOON_MS = 250;
 
@@ -148,6 +150,6 @@ class SentBytes implements BytesIterator {
     const tookMs = performance.now() - this.#handedAt;
     this.#handed = 0;
     this.#watch.moved(length, tookMs);
-    this.#piece = tookMs < SOON_MS ? Math.min(this.#piece * 2, CHUNK_BYTES) : SMALLEST_PIECE_BYTES;
+    this.#piece = tookMs < SOON_MS ? Math.min(this.#piece * 2, LARGEST_PIECE_BYTES) : SMALLEST_PIECE_BYTES;
   }
 }

@@ -8,14 +8,11 @@ test.each([
   [256 * MIB, Number.POSITIVE_INFINITY],
   [256 * MIB + 1, 86 * MIB],
   [512 * MIB, 128 * MIB],
-  // with the header of a tar archive
+  // with the header of a tar archive: no request for a few bytes
   [512 * MIB + 2560, 103 * MIB],
   [1024 * 1024 * MIB, 128 * MIB],
 ])('a blob of %i bytes goes in even chunks of at most 128 MiB', (size, expected) => {
-  const chunk = chunkSizeFor({ chunkSize: undefined }, size);
-  expect(chunk).toBe(expected);
-  // no request for little
-  if (chunk < size) expect(size - (Math.ceil(size / chunk) - 1) * chunk).toBeGreaterThan(chunk / 2);
+  expect(chunkSizeFor({ chunkSize: undefined }, size)).toBe(expected);
 });
 
 test('what is configured, or known of the host, is taken as it is', () => {
