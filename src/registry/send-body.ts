@@ -1,12 +1,7 @@
 import type { ClientRequest, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Bytes, BytesIterator } from '../blob-source.ts';
-import { pageAligned } from '../chunk.ts';
-
-/** More than the system takes at once: it comes for the rest by itself, and code that has to be fetched into the cache anew runs once a piece. */
-const PIECE_BYTES = 4 * 1024 * 1024;
-/** Pieces that are not in use, as many as there were bodies at once. */
-const freePieces: Uint8Array[] = [];
+import { dropPiece, freePiece, takePiece } from './send-pieces.ts';
 
 /**
  * Writes the body of a request or of an answer, each chunk when the system has taken the last one, and ends it. It leaves off where the
@@ -19,24 +14,24 @@ export async function sendBody(outgoing: ClientRequest | ServerResponse, body: B
   const ending = new Ending(outgoing);
   let atHand: AtHand | undefined;
   let sent = 0;
-  for (;;) {
-    // what is whole is read to its end, which is where a source says that it was changed
-    const step = sent === length ? await iterator.next() : await ending.orDone(iterator.next());
-    if (step === undefined) break;
-    if (step.done === true) {
-      // an answer that came early may have left some of it with the socket
-      if (!ending.isOver) atHand?.release();
-      return void outgoing.end();
+  try {
+    for (;;) {
+      // what is whole is read to its end, which is where a source says that it was changed
+      const step = sent === length ? await iterator.next() : await ending.orDone(iterator.next());
+      if (step === undefined) break;
+      if (step.done === true) return void outgoing.end();
+      const chunk = step.value;
+      await ending.orDone(new Promise<void>((resolve) => outgoing.write(chunk, () => resolve())));
+      sent += chunk.byteLength;
+      // a body of unknown length is framed by the request; the head of others is out with the first chunk
+      if (length !== undefined && sent < length && outgoing.socket !== null) {
+        atHand ??= new AtHand(iterator, ending);
+        sent += await atHand.send(outgoing.socket);
+      }
+      if (ending.isOver && sent !== length) break;
     }
-    const chunk = step.value;
-    await ending.orDone(new Promise<void>((resolve) => outgoing.write(chunk, () => resolve())));
-    sent += chunk.byteLength;
-    // a body of unknown length is framed by the request; the head of others is out with the first chunk
-    if (length !== undefined && sent < length && outgoing.socket !== null) {
-      atHand ??= new AtHand(iterator, ending);
-      sent += await atHand.send(outgoing.socket);
-    }
-    if (ending.isOver && sent !== length) break;
+  } finally {
+    atHand?.close();
   }
   // not waited for: it may itself be waiting for its next chunk
   iterator.return?.().catch(() => undefined);
@@ -46,16 +41,18 @@ export async function sendBody(outgoing: ClientRequest | ServerResponse, body: B
 class AtHand {
   readonly #iterator: BytesIterator;
   readonly #ending: Ending;
-  readonly #piece = freePieces.pop() ?? new Uint8Array(pageAligned(PIECE_BYTES));
+  readonly #piece = takePiece();
 
   constructor(iterator: BytesIterator, ending: Ending) {
     this.#iterator = iterator;
     this.#ending = ending;
   }
 
-  /** To be called when all that was sent is written. */
-  release(): void {
-    freePieces.push(this.#piece);
+  /** Nothing more is sent. */
+  close(): void {
+    // an end that came early may have left some of it with the socket
+    if (this.#ending.isOver) dropPiece(this.#piece);
+    else freePiece(this.#piece);
   }
 
   /** Returns the number of bytes. @throws what the body throws */
