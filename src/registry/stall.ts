@@ -1,6 +1,6 @@
 import { getDefaultHighWaterMark } from 'node:stream';
 import type { Bytes, BytesIterator } from '../blob-source.ts';
-import { releaseChunk } from '../chunk.ts';
+import { CHUNK_BYTES, releaseChunk } from '../chunk.ts';
 
 /** When a connection that still stands counts as lost. */
 export interface StallLimits {
@@ -12,8 +12,9 @@ export interface StallLimits {
 
 /** What is handed to a slow socket at once, so that a timeout means silence and not a large piece. */
 const SMALLEST_PIECE_BYTES = 64 * 1024;
-/** Largest piece that is asked for. */
+/** Largest piece that is asked for, once so much in a row went so soon that no buffers on the way can have swallowed it. */
 const LARGEST_PIECE_BYTES = 4 * 1024 * 1024;
+const SOON_IN_A_ROW_BYTES = 32 * 1024 * 1024;
 /** A piece that is gone sooner may be followed by one twice as large. */
 const SOON_MS = 250;
 
@@ -79,6 +80,8 @@ class SentBytes implements BytesIterator {
   #chunk: Uint8Array = new Uint8Array();
   #rest = 0;
   #piece = SMALLEST_PIECE_BYTES;
+  /** That went soon, in a row. */
+  #soonBytes = 0;
   /** Size of the piece that is with whoever sends; 0 while the source is waited for. */
   #handed = 0;
   #handedAt = 0;
@@ -150,6 +153,9 @@ class SentBytes implements BytesIterator {
     const tookMs = performance.now() - this.#handedAt;
     this.#handed = 0;
     this.#watch.moved(length, tookMs);
-    this.#piece = tookMs < SOON_MS ? Math.min(this.#piece * 2, LARGEST_PIECE_BYTES) : SMALLEST_PIECE_BYTES;
+    const isSoon = tookMs < SOON_MS;
+    this.#soonBytes = isSoon ? this.#soonBytes + length : 0;
+    const largest = this.#soonBytes < SOON_IN_A_ROW_BYTES ? CHUNK_BYTES : LARGEST_PIECE_BYTES;
+    this.#piece = isSoon ? Math.min(this.#piece * 2, largest) : SMALLEST_PIECE_BYTES;
   }
 }

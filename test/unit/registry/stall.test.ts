@@ -52,6 +52,19 @@ describe('a body that is sent', () => {
     await body.return?.();
   });
 
+  test('may have pieces of 4 MiB once 32 MiB have gone soon: less can be in buffers on the way', () => {
+    const inner = {
+      next: async () => await Promise.resolve({ done: true as const, value: undefined }),
+      readNow: (piece: Uint8Array) => piece.byteLength,
+    };
+    const body = watchSent({ [Symbol.asyncIterator]: () => inner }, { silenceMs: 60_000, minRate: 1 }, () => {})[Symbol.asyncIterator]();
+    const piece = new Uint8Array(8 * MiB);
+    const sizes = Array.from({ length: 50 }, () => body.readNow?.(piece) ?? 0);
+    const firstLarge = sizes.findIndex((size) => size > MiB);
+    expect(sizes.slice(0, firstLarge).reduce((sum, size) => sum + size, 0)).toBeGreaterThanOrEqual(32 * MiB);
+    expect(Math.max(...sizes)).toBe(4 * MiB);
+  });
+
   test('is given so much time for each piece, whenever it came, and none while its source is waited for', async () => {
     vi.useFakeTimers();
     onTestFinished(() => void vi.useRealTimers());
