@@ -1,28 +1,37 @@
 import { readAhead } from './read-ahead.ts';
 import type { FileToRead } from './read-fully.ts';
+import { ReadPace } from './read-pace.ts';
 import type { ByteRange, Bytes, BytesIterator } from '../blob-source.ts';
 
 /**
  * A range of a file that is opened when its first bytes are asked for, and closed after its last.
+ * @param pace that of other ranges of the file
  * @throws what `open` throws, and as readAhead
  */
-export function fileBytes(open: () => Promise<FileToRead>, range: ByteRange, signal: AbortSignal | undefined): Bytes {
-  return { [Symbol.asyncIterator]: () => new FileBytes(open, range, signal) };
+export function fileBytes(
+  open: () => Promise<FileToRead>,
+  range: ByteRange,
+  signal: AbortSignal | undefined,
+  pace = new ReadPace(),
+): Bytes {
+  return { [Symbol.asyncIterator]: () => new FileBytes(open, range, signal, pace) };
 }
 
 class FileBytes implements BytesIterator {
   readonly #open: () => Promise<FileToRead>;
   readonly #range: ByteRange;
   readonly #signal: AbortSignal | undefined;
+  readonly #pace: ReadPace;
   #opened: { readonly file: FileToRead; readonly bytes: BytesIterator } | undefined;
   #isOver = false;
   /** What `next` is at: whoever has lost patience with it may ask to `return` meanwhile. */
   #reading: Promise<IteratorResult<Uint8Array, void>> | undefined;
 
-  constructor(open: () => Promise<FileToRead>, range: ByteRange, signal: AbortSignal | undefined) {
+  constructor(open: () => Promise<FileToRead>, range: ByteRange, signal: AbortSignal | undefined, pace: ReadPace) {
     this.#open = open;
     this.#range = range;
     this.#signal = signal;
+    this.#pace = pace;
   }
 
   async next(): Promise<IteratorResult<Uint8Array, void>> {
@@ -44,7 +53,7 @@ class FileBytes implements BytesIterator {
     try {
       if (this.#opened === undefined) {
         const file = await this.#open();
-        this.#opened = { file, bytes: readAhead(file, this.#range, this.#signal)[Symbol.asyncIterator]() };
+        this.#opened = { file, bytes: readAhead(file, this.#range, this.#signal, this.#pace)[Symbol.asyncIterator]() };
       }
       const step = await this.#opened.bytes.next();
       return step.done === true ? await this.#close() : step;

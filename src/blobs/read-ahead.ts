@@ -2,50 +2,44 @@ import { readSync } from 'node:fs';
 import { allocateChunk, CHUNK_BYTES, releaseChunk } from '../chunk.ts';
 import { DirectReads } from './direct-read.ts';
 import { type FileToRead, readFully } from './read-fully.ts';
+import { ReadPace } from './read-pace.ts';
 import type { ByteRange, Bytes, BytesIterator } from '../blob-source.ts';
 
 /** Reads under way for one file. */
 const READS = 2;
+/** Where it has to come from the disk, which is kept busy better by more. */
+const DISK_READS = 4;
 /** Below this, memory of its own size is cheaper. */
 const SMALL_READ = 128 * 1024;
-/** So much out of the page cache takes a tenth of that time; slower than this is a disk, which threads should wait for. */
-const WINDOW_BYTES = 4 * 1024 * 1024;
-const WINDOW_MS = 16;
-/** So many times in a row: once may be another program's turn on the processor. */
-const SLOW_WINDOWS = 2;
-/** Chunks that threads read until the page cache is tried again; twice as many each time that it was slow. */
-const CHUNKS_BY_THREAD = 128;
 
 /**
  * The range in chunks, read by threads while the receiver is busy with those before. Whoever asks to `readNow` gets what the page cache
  * has without a thread.
+ * @param pace that of other ranges of the file
  * @throws what `file` says; the signal's reason when aborted
  */
-export function readAhead(file: FileToRead, range: ByteRange, signal: AbortSignal | undefined): Bytes {
-  return { [Symbol.asyncIterator]: () => new ReadAhead(file, range, signal) };
+export function readAhead(file: FileToRead, range: ByteRange, signal: AbortSignal | undefined, pace = new ReadPace()): Bytes {
+  return { [Symbol.asyncIterator]: () => new ReadAhead(file, range, signal, pace) };
 }
 
 class ReadAhead implements BytesIterator {
   readonly #file: FileToRead;
   readonly #signal: AbortSignal | undefined;
   readonly #end: number;
+  readonly #pace: ReadPace;
   readonly #started: { readonly chunk: Uint8Array; readonly done: Promise<void> }[] = [];
   #next: number;
   /** Nothing is read ahead before a second chunk is asked for: whoever goes on by `readNow` has no use for it. */
-  #reads = 1;
-  /** Chunks that are read ahead before `readNow` has its turn; Infinity while nobody asks for that. */
-  #byThread = Number.POSITIVE_INFINITY;
-  /** What it is set to next. */
-  #patience = CHUNKS_BY_THREAD;
-  /** What `readNow` has had since it was last judged, and the time that took. */
-  #window = { bytes: 0, ms: 0 };
-  #slowWindows = 0;
+  #isFirst = true;
+  /** By `readNow`, for what is at hand. */
+  #isAsked = false;
   /** Once reading was slow: what has to come from the disk need not go through the page cache. */
   #direct: DirectReads | undefined;
 
-  constructor(file: FileToRead, { start, end }: ByteRange, signal: AbortSignal | undefined) {
+  constructor(file: FileToRead, { start, end }: ByteRange, signal: AbortSignal | undefined, pace: ReadPace) {
     this.#file = file;
     this.#signal = signal;
+    this.#pace = pace;
     this.#next = start;
     this.#end = end;
   }
@@ -61,17 +55,18 @@ class ReadAhead implements BytesIterator {
       throw error;
     }
     this.#started.shift();
-    if (this.#reads < READS) this.#reads += 1;
-    else if (--this.#byThread > 0) this.#begin();
+    this.#pace.readChunk();
+    if (!this.#isFirst && (!this.#isAsked || this.#pace.isSlow)) this.#begin();
+    this.#isFirst = false;
     return { done: false, value: first.chunk };
   }
 
   readNow(piece: Uint8Array): number {
-    if (this.#byThread === Number.POSITIVE_INFINITY) this.#byThread = 0;
+    this.#isAsked = true;
     const length = Math.min(piece.byteLength, this.#end - this.#next);
-    if (this.#byThread > 0 || this.#started.length > 0 || length <= 0) return 0;
+    if (this.#pace.isSlow || this.#started.length > 0 || length <= 0) return 0;
     let done = 0;
-    while (done < length && this.#byThread <= 0) done += this.#readSome(piece.subarray(done, Math.min(length, done + CHUNK_BYTES)));
+    while (done < length && !this.#pace.isSlow) done += this.#readSome(piece.subarray(done, Math.min(length, done + CHUNK_BYTES)));
     return done;
   }
 
@@ -86,26 +81,8 @@ class ReadAhead implements BytesIterator {
     }
     if (count === 0) throw cutOff(this.#next);
     this.#next += count;
-    this.#judge(count, performance.now() - began);
+    this.#pace.readNow(count, performance.now() - began);
     return count;
-  }
-
-  #judge(count: number, tookMs: number): void {
-    const bytes = this.#window.bytes + count;
-    const ms = this.#window.ms + tookMs;
-    const isSlow = ms > WINDOW_MS;
-    if (bytes < WINDOW_BYTES && !isSlow) {
-      this.#window = { bytes, ms };
-      return;
-    }
-    this.#window = { bytes: 0, ms: 0 };
-    this.#slowWindows = isSlow ? this.#slowWindows + 1 : 0;
-    if (this.#slowWindows === SLOW_WINDOWS) {
-      this.#slowWindows = 0;
-      this.#byThread = this.#patience;
-      this.#patience *= 2;
-      this.#direct ??= new DirectReads(this.#file.handle.fd);
-    }
   }
 
   /** The file may be closed after that. */
@@ -120,7 +97,9 @@ class ReadAhead implements BytesIterator {
   }
 
   #begin(): void {
-    while (this.#next < this.#end && this.#started.length < this.#reads) {
+    if (this.#pace.isSlow) this.#direct ??= new DirectReads(this.#file.handle.fd);
+    const reads = this.#pace.isSlow ? DISK_READS : this.#isFirst ? 1 : READS;
+    while (this.#next < this.#end && this.#started.length < reads) {
       const left = this.#end - this.#next;
       const chunk = left < SMALL_READ ? Buffer.allocUnsafe(left) : allocateChunk().subarray(0, left);
       const done = this.#read(chunk, this.#next);

@@ -50,7 +50,7 @@ async function run(argv: readonly string[], signal: AbortSignal): Promise<number
   }
 }
 
-/** Only the command that is called is loaded; the others are known by name for the help text. */
+/** Only the command that is called is loaded; the others are known by name for the help text, and left out where it is not asked for. */
 async function buildProgram(argv: readonly string[], context: OpenContext): Promise<Command> {
   const program = addGlobalOptions(new Command('kit'))
     .description('Pack AI models as OCI artifacts, move them through any registry, unpack what is needed')
@@ -59,7 +59,7 @@ async function buildProgram(argv: readonly string[], context: OpenContext): Prom
     .version(version().version, '--version', 'show the version')
     .exitOverride();
   const called = calledCommand(argv);
-  for (const entry of COMMANDS) {
+  for (const entry of called === undefined || isHelp(argv) ? COMMANDS : [called]) {
     const command = program
       .command(entry.name)
       .description(entry.summary)
@@ -75,9 +75,12 @@ async function buildProgram(argv: readonly string[], context: OpenContext): Prom
 const GLOBAL_WITH_VALUE: ReadonlySet<string> = new Set(['--config', '--log-level', '--progress']);
 
 function calledCommand(argv: readonly string[]): CommandEntry | undefined {
-  const isHelp = argv[0] === 'help';
   const words = argv.filter((word, index) => !word.startsWith('-') && !GLOBAL_WITH_VALUE.has(argv[index - 1] ?? ''));
-  return COMMANDS.find(({ name }) => name === words[isHelp ? 1 : 0]);
+  return COMMANDS.find(({ name }) => name === words[isHelp(argv) ? 1 : 0]);
+}
+
+function isHelp(argv: readonly string[]): boolean {
+  return argv[0] === 'help';
 }
 
 function toUsageError(error: unknown, argv: readonly string[]): unknown {

@@ -1,9 +1,7 @@
-import * as z from 'zod';
 import { KitError } from '../errors.ts';
 import type { Annotations, Descriptor } from './descriptor.ts';
-import { type Digest, isDigest } from './digest.ts';
+import { FieldError, readIndex, readManifest } from './manifest-fields.ts';
 import { isIndexType, isManifestType, MEDIA_TYPE } from './media-types.ts';
-import { isWellFormed } from './well-formed.ts';
 
 /** OCI image spec, manifest.md. */
 export interface Manifest {
@@ -26,41 +24,9 @@ export interface Index {
   readonly annotations?: Annotations;
 }
 
-function makeSchemas() {
-  const annotations = z.record(z.string(), z.string());
-  const descriptor = z.looseObject({
-    mediaType: z.string().min(1),
-    digest: z.custom<Digest>(isDigest, 'not a digest'),
-    size: z.int().nonnegative(),
-    annotations: annotations.optional(),
-    artifactType: z.string().optional(),
-  });
-  // Go writes a nil list as null
-  const descriptors = z
-    .array(descriptor)
-    .nullish()
-    .transform((list) => list ?? []);
-  const optionalAnnotations = annotations.nullish().transform((map) => map ?? undefined);
-  // in the order of the spec's fields, which is the order in which they are shown
-  const head = { schemaVersion: z.literal(2), mediaType: z.string().optional(), artifactType: z.string().optional() };
-  const tail = { subject: descriptor.optional(), annotations: optionalAnnotations };
-  return {
-    manifest: z.looseObject({ ...head, config: descriptor, layers: descriptors, ...tail }),
-    index: z.looseObject({ ...head, manifests: descriptors, ...tail }),
-  };
-}
-
-let schemas: ReturnType<typeof makeSchemas> | undefined;
-
-/** Made when first needed, which a well-formed manifest does not: they cost 20 ms of a start. */
-function schemaOf(kind: 'manifest' | 'index'): z.ZodType {
-  schemas ??= makeSchemas();
-  return schemas[kind];
-}
-
 /** @throws KitError MANIFEST_INVALID; `name` (a reference or digest) goes into the message */
 export function parseManifest(bytes: Uint8Array, name: string): Manifest {
-  const manifest = parse(bytes, name, 'manifest') as Manifest;
+  const manifest = parse(bytes, name, 'manifest', readManifest);
   if (manifest.mediaType !== undefined && !isManifestType(manifest.mediaType))
     throw invalid(name, `media type \`${manifest.mediaType}\` is not a manifest's`);
   return manifest;
@@ -68,21 +34,21 @@ export function parseManifest(bytes: Uint8Array, name: string): Manifest {
 
 /** @throws KitError MANIFEST_INVALID */
 export function parseIndex(bytes: Uint8Array, name: string): Index {
-  const index = parse(bytes, name, 'index') as Index;
+  const index = parse(bytes, name, 'index', readIndex);
   if (index.mediaType !== undefined && !isIndexType(index.mediaType))
     throw invalid(name, `media type \`${index.mediaType}\` is not an index's`);
   return index;
 }
 
-function parse(bytes: Uint8Array, name: string, kind: 'manifest' | 'index'): unknown {
+function parse<T>(bytes: Uint8Array, name: string, kind: 'manifest' | 'index', read: (value: unknown) => T): T {
   const value = parseJson(bytes, name, kind);
   requireOneKind(value, name, kind);
-  if (isWellFormed(value, kind)) return value;
-  const result = schemaOf(kind).safeParse(value);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  const field = issue === undefined || issue.path.length === 0 ? kind : `${kind} field \`${issue.path.join('.')}\``;
-  throw invalid(name, `${field}: ${issue?.message ?? 'invalid'}`);
+  try {
+    return read(value);
+  } catch (error) {
+    if (!(error instanceof FieldError)) throw error;
+    throw invalid(name, `${error.path === '' ? kind : `${kind} field \`${error.path}\``}: ${error.message}`);
+  }
 }
 
 /** One document that is both could be judged as the one and used as the other, as its Content-Type has it (CVE-2021-41190). */

@@ -4,7 +4,8 @@ import { dirname, join } from 'node:path';
 import { homeDirectory } from '../home-directory.ts';
 import { KitError } from '../errors.ts';
 import { type Credential, credentialKey } from './credential.ts';
-import { credentialIn, type DockerConfig, isSameRegistry, readDockerConfig, toAuthEntry } from './docker-config.ts';
+import { credentialIn, isSameRegistry, readDockerConfig, toAuthEntry } from './docker-config.ts';
+import type { DockerConfig } from './docker-config-fields.ts';
 import type { NetworkOptions } from './options.ts';
 
 export type CredentialOptions = Pick<NetworkOptions, 'credentials' | 'env' | 'home'> & { readonly signal?: AbortSignal | undefined };

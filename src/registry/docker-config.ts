@@ -1,29 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import * as z from 'zod';
 import { KitError } from '../errors.ts';
 import { type Credential, credentialKey, isDockerHub } from './credential.ts';
-
-// made where there is a file
-const authEntry = z.lazy(() =>
-  z.looseObject({
-    auth: z.string().optional(),
-    username: z.string().optional(),
-    password: z.string().optional(),
-    identitytoken: z.string().optional(),
-    registrytoken: z.string().optional(),
-  }),
-);
-const dockerConfig = z.lazy(() =>
-  z.looseObject({
-    auths: z.record(z.string(), authEntry.nullable()).nullish(),
-    credsStore: z.string().nullish(),
-    credHelpers: z.record(z.string(), z.string()).nullish(),
-  }),
-);
-
-/** The part of Docker's config.json that holds credentials. Other fields are kept. */
-export type DockerConfig = z.infer<typeof dockerConfig>;
-export type AuthEntry = z.infer<typeof authEntry>;
+import type { AuthEntry, DockerConfig } from './docker-config-fields.ts';
 
 const HINT = 'repair the file, or delete it and log in again';
 
@@ -44,10 +22,11 @@ export async function readDockerConfig(path: string): Promise<DockerConfig | und
     // the parser's message would quote the file
     throw new KitError('CREDENTIALS_FAILED', `${path}: not a JSON file`, { hint: HINT });
   }
-  const result = dockerConfig.safeParse(value);
-  if (result.success) return result.data;
-  const where = result.error.issues[0]?.path.join('.') ?? '';
-  throw new KitError('CREDENTIALS_FAILED', `${path}: \`${where}\` is not as in Docker's config.json`, { hint: HINT });
+  // loaded where there is a file
+  const { parseFields } = await import('./docker-config-fields.ts');
+  return parseFields(value, (field) => {
+    throw new KitError('CREDENTIALS_FAILED', `${path}: \`${field}\` is not as in Docker's config.json`, { hint: HINT });
+  });
 }
 
 /** The credential of `registry` in `auths`. An empty entry only says that a credential store has it. */

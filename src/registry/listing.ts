@@ -1,4 +1,3 @@
-import * as z from 'zod';
 import { KitError } from '../errors.ts';
 import type { CallOptions } from '../events.ts';
 import { readLimited } from './body.ts';
@@ -48,16 +47,21 @@ async function* list(http: RegistryHttp, request: ListRequest, key: string, gram
 }
 
 function parsePage(body: Buffer, key: string, name: string): readonly string[] {
-  let value: unknown;
-  try {
-    value = JSON.parse(body.toString('utf8'));
-  } catch {
-    value = undefined;
-  }
+  const page = parseJson(body);
+  const isObject = typeof page === 'object' && page !== null && !Array.isArray(page);
   // Go registries write an empty list as null
-  const page = z.looseObject({ [key]: z.array(z.string()).nullish() }).safeParse(value);
-  if (!page.success) throw new KitError('REGISTRY_ERROR', `${name}: the registry answers without a list of ${key}`);
-  return page.data[key] ?? [];
+  const items = isObject ? ((page as Readonly<Record<string, unknown>>)[key] ?? []) : undefined;
+  if (!Array.isArray(items) || !items.every((item) => typeof item === 'string'))
+    throw new KitError('REGISTRY_ERROR', `${name}: the registry answers without a list of ${key}`);
+  return items;
+}
+
+function parseJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    return undefined;
+  }
 }
 
 /**

@@ -7,8 +7,11 @@ import { isMissing, readToml } from './toml-file.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Most of these files hold short names and comments only, and what it takes to judge tables takes a tenth of a start to load. */
-const SPEAKS_OF_REGISTRIES = /^[\t ]*(?:\[\[?[\t ]*)?["']?registry["']?[\t ]*[\].=]/m;
+/**
+ * Most of these files hold short names (one of which is `registry`) and comments only, and what it takes to judge tables takes a tenth of
+ * a start to load.
+ */
+const SPEAKS_OF_REGISTRIES = /^[\t ]*(?:\[\[?[\t ]*["']?registry["']?[\t ]*[\].]|["']?registry["']?[\t ]*(?:\.|=[\t ]*[^\t "']))/m;
 const HINT = 'see containers-registries.conf(5), or set `registries-conf = false` in the configuration of kit';
 
 /**

@@ -1,4 +1,3 @@
-import * as z from 'zod';
 import { KitError } from '../errors.ts';
 import { readHead, readLimited } from './body.ts';
 import type { Challenge } from './challenge.ts';
@@ -22,14 +21,6 @@ export interface TokenRequest {
   readonly credential: Credential | undefined;
 }
 
-// made where a registry asks for a token
-const answer = z.lazy(() =>
-  z.looseObject({
-    token: z.string().optional(),
-    access_token: z.string().optional(),
-    expires_in: z.number().nonnegative().nullish(),
-  }),
-);
 const MAX_ANSWER_BYTES = 1024 * 1024;
 /** What the token specification assumes when the answer does not say. */
 const DEFAULT_SECONDS = 60;
@@ -101,20 +92,27 @@ export function basicAuthorization({ username, password }: { username: string; p
 }
 
 function parseToken(body: Buffer, realm: URL): Token {
-  let value: unknown;
-  try {
-    value = JSON.parse(body.toString('utf8'));
-  } catch {
-    value = undefined;
-  }
-  const result = answer.safeParse(value);
-  const token = result.data?.token || result.data?.access_token;
+  const { token, access_token: accessToken, expires_in: seconds } = parseAnswer(body);
+  const value = isFilled(token) ? token : accessToken;
   // a line break would end the header that carries it
-  if (!token || /[^\u0021-\u007e]/.test(token))
+  if (!isFilled(value) || /[^\u0021-\u007e]/.test(value))
     throw new KitError('REGISTRY_ERROR', `${redactUrl(realm)}: the token service answers without a token`);
-  const seconds = result.data?.expires_in ?? DEFAULT_SECONDS;
+  const lifetime = typeof seconds === 'number' && seconds >= 0 ? seconds : DEFAULT_SECONDS;
   // renewed a little early: the registry's clock decides
-  return { value: token, expiresAt: Date.now() + seconds * 800 };
+  return { value, expiresAt: Date.now() + lifetime * 800 };
+}
+
+/** Fields of any type, of which there may be none. */
+function parseAnswer(body: Buffer): Readonly<Record<'token' | 'access_token' | 'expires_in', unknown>> {
+  try {
+    return Object(JSON.parse(body.toString('utf8'))) as ReturnType<typeof parseAnswer>;
+  } catch {
+    return { token: undefined, access_token: undefined, expires_in: undefined };
+  }
+}
+
+function isFilled(value: unknown): value is string {
+  return typeof value === 'string' && value !== '';
 }
 
 function refused({ endpoint, credential }: TokenRequest, exchange: string): KitError {

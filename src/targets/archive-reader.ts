@@ -1,5 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { fileBytes } from '../blobs/file-bytes.ts';
+import { paceOf } from '../blobs/read-pace.ts';
 import { asPathError } from '../blobs/path-error.ts';
 import type { FileToRead } from '../blobs/read-fully.ts';
 import type { ByteRange, Bytes } from '../blob-source.ts';
@@ -43,8 +44,10 @@ export class ArchiveReader {
   }
 
   /** @throws KitError SOURCE_CHANGED when the file was changed since it was opened */
-  read({ offset, size }: ArchiveMember, range: ByteRange = { start: 0, end: size }, signal?: AbortSignal): Bytes {
-    return fileBytes(async () => await this.#open(), { start: offset + range.start, end: offset + Math.min(range.end, size) }, signal);
+  read(member: ArchiveMember, range: ByteRange = { start: 0, end: member.size }, signal?: AbortSignal): Bytes {
+    const { offset, size } = member;
+    const part = { start: offset + range.start, end: offset + Math.min(range.end, size) };
+    return fileBytes(async () => await this.#open(), part, signal, paceOf(member));
   }
 
   async #open(): Promise<FileToRead> {

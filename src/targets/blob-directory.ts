@@ -3,6 +3,7 @@ import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from 'nod
 import { dirname, join, sep } from 'node:path';
 import { digestFile } from '../blobs/digest-file.ts';
 import { fileBytes } from '../blobs/file-bytes.ts';
+import { paceOf } from '../blobs/read-pace.ts';
 import { asPathError } from '../blobs/path-error.ts';
 import type { BlobSource, ByteRange, Bytes } from '../blob-source.ts';
 import { releaseChunk } from '../chunk.ts';
@@ -312,5 +313,5 @@ function readFileRange(path: string, blob: Descriptor, range: ByteRange, signal:
   const cutOff = (position: number): KitError =>
     new KitError('SIZE_MISMATCH', `${blob.digest}: ${path} was cut off at ${position} bytes while it was read`);
   const failed = (error: unknown): unknown => asPathError(error, path);
-  return fileBytes(async () => ({ handle: await openBlob(path, blob), failed, cutOff }), range, signal);
+  return fileBytes(async () => ({ handle: await openBlob(path, blob), failed, cutOff }), range, signal, paceOf(blob));
 }

@@ -1,10 +1,8 @@
 import { createHash } from 'node:crypto';
 import { appendFile, mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import * as z from 'zod';
 import { type CallOptions } from '../../events.ts';
 import { isKitError } from '../../errors.ts';
-import { type Digest, isDigest } from '../../oci/digest.ts';
 import { isReferrersTag } from '../../oci/referrers-tag.ts';
 import type { Target } from '../../targets/types.ts';
 import { type TagMove, timeAfter } from './move.ts';
@@ -13,23 +11,6 @@ import type { Kit } from '../kit.ts';
 
 /** Only the end of a journal is read: a tag that moves every minute has a month in it. */
 const MAX_BYTES = 8 * 1024 * 1024;
-
-let schema: ReturnType<typeof makeSchema> | undefined;
-
-// made when the first line is read: most runs only write
-function makeSchema() {
-  const digest = z.custom<Digest>(isDigest);
-  return z.object({
-    place: z.string(),
-    tag: z.string(),
-    kind: z.enum(['promotion', 'rollback', 'move']),
-    digest,
-    previous: digest.nullish(),
-    when: z.iso.datetime(),
-    by: z.string().optional(),
-    from: z.string().optional(),
-  });
-}
 
 /** One file for each tag: `<home>/history/` and the SHA-256 of place and tag. */
 function fileOf(kit: Kit, { key, tag }: Pick<TagPlace, 'key' | 'tag'>): string {
@@ -57,15 +38,19 @@ export async function noteMove(
 /** What this machine noted of a tag, oldest first. A line that is damaged (a torn write) is left out with a warning. */
 export async function readJournal(kit: Kit, place: Pick<TagPlace, 'key' | 'tag'>, call: CallOptions): Promise<TagMove[]> {
   const file = fileOf(kit, place);
+  const text = await readEnd(file);
+  if (text === '') return [];
+  // most runs only write
+  const { parseLine } = await import('./journal-line.ts');
   const moves: TagMove[] = [];
-  for (const line of (await readEnd(file)).split('\n')) {
+  for (const line of text.split('\n')) {
     if (line === '') continue;
-    const parsed = (schema ??= makeSchema()).safeParse(jsonOrNull(line));
-    if (!parsed.success) {
+    const noted = parseLine(line);
+    if (noted === undefined) {
       call.onEvent?.({ type: 'warning', code: 'RECORD_IGNORED', message: `${file}: a line that is damaged is left out` });
       continue;
     }
-    const { place: key, tag, previous, by, from, ...rest } = parsed.data;
+    const { place: key, tag, previous, by, from, ...rest } = noted;
     if (key === place.key && tag === place.tag) moves.push({ ...rest, previous: previous ?? undefined, by, from, evidence: 'journal' });
   }
   return moves;
@@ -83,14 +68,6 @@ async function readEnd(file: string): Promise<string> {
   } catch {
     // without a journal, or one that may not be read, there are the records
     return '';
-  }
-}
-
-function jsonOrNull(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
   }
 }
 

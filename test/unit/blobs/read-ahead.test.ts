@@ -6,6 +6,7 @@ import { DirectReads } from '../../../src/blobs/direct-read.ts';
 import { fileBytes } from '../../../src/blobs/file-bytes.ts';
 import { readAhead } from '../../../src/blobs/read-ahead.ts';
 import type { FileToRead } from '../../../src/blobs/read-fully.ts';
+import { paceOf } from '../../../src/blobs/read-pace.ts';
 import { allocateChunk, CHUNK_BYTES, releaseChunk } from '../../../src/chunk.ts';
 import { openFiles } from './workspace.ts';
 
@@ -148,6 +149,27 @@ describe('what is at hand', () => {
     const { got, now } = await mixed(opened(), start);
     expect(got.equals(content.subarray(start))).toBe(true);
     expect(now).toBe(2 * piece.byteLength);
+    expect(openFiles(folder)).toEqual([]);
+  });
+
+  test('is left to threads from the start for a range of what was found to be slow', async () => {
+    const blob = {};
+    let time = 0;
+    using clock = vi.spyOn(performance, 'now').mockImplementation(() => (time += 20));
+    const first = fileBytes(opened, { start: 0, end: SIZE }, undefined, paceOf(blob))[Symbol.asyncIterator]();
+    await first.next();
+    while (first.readNow?.(piece) !== 0);
+    await first.return?.();
+    clock.mockRestore();
+    const got: Uint8Array[] = [];
+    const second = fileBytes(opened, { start: 4096, end: SIZE }, undefined, paceOf(blob))[Symbol.asyncIterator]();
+    for (let step = await second.next(); step.done !== true; step = await second.next()) {
+      got.push(step.value);
+      expect(second.readNow?.(piece)).toBe(0);
+    }
+    expect(Buffer.concat(got).equals(content.subarray(4096))).toBe(true);
+    expect(paceOf(blob).isSlow).toBe(true);
+    expect(paceOf({}).isSlow).toBe(false);
     expect(openFiles(folder)).toEqual([]);
   });
 

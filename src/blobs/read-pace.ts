@@ -1,0 +1,53 @@
+/** So much out of the page cache takes a tenth of that time; slower than this is a disk, which threads should wait for. */
+const WINDOW_BYTES = 4 * 1024 * 1024;
+const WINDOW_MS = 4;
+/** So many times in a row: once may be another program's turn on the processor. */
+const SLOW_WINDOWS = 2;
+/** Chunks that threads read until the page cache is tried again; twice as many each time that it was slow. */
+const CHUNKS_BY_THREAD = 128;
+
+const paces = new WeakMap<object, ReadPace>();
+
+/** That of the file, or the part of one, that `blob` stands for: a range of it need not find out anew what the one before did. */
+export function paceOf(blob: object): ReadPace {
+  const pace = paces.get(blob) ?? new ReadPace();
+  paces.set(blob, pace);
+  return pace;
+}
+
+/** Whether the page cache has a file. */
+export class ReadPace {
+  /** Chunks that are still to be read by threads. */
+  #byThread = 0;
+  /** What it is set to next. */
+  #patience = CHUNKS_BY_THREAD;
+  /** What was read at hand since that was last judged, and the time that took. */
+  #window = { bytes: 0, ms: 0 };
+  #slowWindows = 0;
+
+  /** Reading at hand has to wait for a disk. */
+  get isSlow(): boolean {
+    return this.#byThread > 0;
+  }
+
+  /** A chunk was read by a thread. */
+  readChunk(): void {
+    if (this.#byThread > 0) this.#byThread -= 1;
+  }
+
+  /** `bytes` were read at hand. */
+  readNow(bytes: number, tookMs: number): void {
+    const window = { bytes: this.#window.bytes + bytes, ms: this.#window.ms + tookMs };
+    const isLong = window.ms > WINDOW_MS;
+    if (window.bytes < WINDOW_BYTES && !isLong) {
+      this.#window = window;
+      return;
+    }
+    this.#window = { bytes: 0, ms: 0 };
+    this.#slowWindows = isLong ? this.#slowWindows + 1 : 0;
+    if (this.#slowWindows < SLOW_WINDOWS) return;
+    this.#slowWindows = 0;
+    this.#byThread = this.#patience;
+    this.#patience *= 2;
+  }
+}
