@@ -1,6 +1,8 @@
-/** So much out of the page cache takes a tenth of that time; slower than this is a disk, which threads should wait for. */
+/** So much out of the page cache takes a tenth of this time: where it took longer and the process has read from a disk, it was for that. */
 const WINDOW_BYTES = 4 * 1024 * 1024;
-const WINDOW_MS = 4;
+const DISK_MS = 4;
+/** For this long other programs do not have the processor: it was a disk, or a file system on a network, whose reads are not counted. */
+const LONG_MS = 16;
 /** So many times in a row: once may be another program's turn on the processor. */
 const SLOW_WINDOWS = 2;
 /** Chunks that threads read until the page cache is tried again; twice as many each time that it was slow. */
@@ -24,6 +26,7 @@ export class ReadPace {
   /** What was read at hand since that was last judged, and the time that took. */
   #window = { bytes: 0, ms: 0 };
   #slowWindows = 0;
+  #diskReads = countDiskReads();
 
   /** Reading at hand has to wait for a disk. */
   get isSlow(): boolean {
@@ -38,16 +41,23 @@ export class ReadPace {
   /** `bytes` were read at hand. */
   readNow(bytes: number, tookMs: number): void {
     const window = { bytes: this.#window.bytes + bytes, ms: this.#window.ms + tookMs };
-    const isLong = window.ms > WINDOW_MS;
-    if (window.bytes < WINDOW_BYTES && !isLong) {
+    if (window.bytes < WINDOW_BYTES && window.ms <= LONG_MS) {
       this.#window = window;
       return;
     }
     this.#window = { bytes: 0, ms: 0 };
-    this.#slowWindows = isLong ? this.#slowWindows + 1 : 0;
+    const before = this.#diskReads;
+    this.#diskReads = countDiskReads();
+    const isSlow = window.ms > LONG_MS || (window.ms > DISK_MS && this.#diskReads > before);
+    this.#slowWindows = isSlow ? this.#slowWindows + 1 : 0;
     if (this.#slowWindows < SLOW_WINDOWS) return;
     this.#slowWindows = 0;
     this.#byThread = this.#patience;
     this.#patience *= 2;
   }
+}
+
+/** Of this process, from any disk. */
+function countDiskReads(): number {
+  return process.resourceUsage().fsRead;
 }
