@@ -4,13 +4,14 @@
 //   --size SIZE  of the model
 //   --files N    that the model is in, one layer each
 //
-// `kit` pushes from its store; oras and crane, where they are on PATH, from an image layout with the same artifact. For the last step each
-// tool has what it needs to mount: `kit` a store that knows the other repository, oras and crane copy from it. docker-registry must be on PATH.
+// What is pushed is in the page cache. `kit` pushes from its store; oras and crane, where they are on PATH, from an image layout with the
+// same artifact. For the last step each tool has what it needs to mount: `kit` a store that knows the other repository, oras and crane copy
+// from it. docker-registry must be on PATH.
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { recordLimits, rotated, runBench } from './harness/bench.ts';
 import { LOOPBACK, sendOverLoopback, SHA256, SHA256_TWICE } from './harness/limits.ts';
-import { type Command, measure, run } from './harness/measure.ts';
+import { type Command, measure, run, warm } from './harness/measure.ts';
 import { changeFile, writeModel } from './harness/model.ts';
 import { bytes, count, readOptions } from './harness/options.ts';
 import { kitTools, layoutTools } from './harness/peers.ts';
@@ -20,6 +21,8 @@ import { LIMIT, OURS } from './harness/table.ts';
 /** How one tool does the steps; `to` is `HOST/REPOSITORY`. */
 interface Pusher {
   readonly name: string;
+  /** Where it has what it pushes. */
+  readonly source: string;
   push(tag: 'v1' | 'v2', to: string): Command;
   /** Unmeasured, before `mount`. */
   know?(from: string): Command;
@@ -56,6 +59,7 @@ await runBench(options, async (bench) => {
     const command = (...args: string[]): Command => kit.command(bench.path(`home-${kit.name}`), ...args);
     return {
       name: kit.name,
+      source: bench.path(`home-${kit.name}`),
       push: (tag, to) => command('push', '--plain-http', `bench:${tag}`, `${to}:${tag}`),
       know: (from) => command('tag', 'bench:v1', `${from}:v1`),
       mount: (from, to) => command('push', '--plain-http', `${from}:v1`, `${to}:v1`),
@@ -64,6 +68,7 @@ await runBench(options, async (bench) => {
   pushers.push(
     ...layoutTools(bench.work).map((tool): Pusher => ({
       name: tool.name,
+      source: layout,
       push: (tag, to) => tool.push(`${layout}-${tag}`, tag, `${to}:${tag}`),
       mount: (from, to) => tool.copy(`${from}:v1`, `${to}:v1`),
     })),
@@ -75,6 +80,7 @@ await runBench(options, async (bench) => {
     for (const pusher of rotated(pushers, round)) {
       await using registry = await startRegistry(bench.path('registry'));
       const [first, second] = [`${registry.host}/bench/first`, `${registry.host}/bench/second`];
+      await warm(pusher.source);
       await record(PUSH, pusher.name, () => measure(pusher.push('v1', first)));
       await record(ONE_NEW, pusher.name, () => measure(pusher.push('v2', first)));
       await record(AGAIN, pusher.name, () => measure(pusher.push('v1', first)));

@@ -29,20 +29,22 @@ export function kitTools(ours: string, peer: string, work: string): KitTool[] {
   return [...tools, { name: 'kit', command: (home, ...args) => ({ argv: [peer, ...args], env: inHome(home, work) }) }];
 }
 
-/** Those of oras and crane that are on PATH. */
-export function layoutTools(work: string): LayoutTool[] {
+/** Those of oras and crane that are on PATH, for registries of that scheme, whose certificates they do not check. */
+export function layoutTools(work: string, scheme: 'http' | 'https' = 'http'): LayoutTool[] {
   const env = inHome(join(work, 'no-home'), work);
+  const [from, to] = scheme === 'http' ? ['--from-plain-http', '--to-plain-http'] : ['--from-insecure', '--to-insecure'];
+  const cp: Command['argv'] = ['oras', 'cp', '--no-tty'];
   const oras: LayoutTool = {
     name: 'oras',
-    push: (layout, tag, to) => ({ argv: ['oras', 'cp', '--no-tty', '--from-oci-layout', '--to-plain-http', `${layout}:${tag}`, to], env }),
-    pull: (from, layout) => ({ argv: ['oras', 'cp', '--no-tty', '--from-plain-http', '--to-oci-layout', from, `${layout}:v1`], env }),
-    copy: (from, to) => ({ argv: ['oras', 'cp', '--no-tty', '--from-plain-http', '--to-plain-http', from, to], env }),
+    push: (layout, tag, reference) => ({ argv: [...cp, '--from-oci-layout', to, `${layout}:${tag}`, reference], env }),
+    pull: (reference, layout) => ({ argv: [...cp, from, '--to-oci-layout', reference, `${layout}:v1`], env }),
+    copy: (source, destination) => ({ argv: [...cp, from, to, source, destination], env }),
   };
   const crane: LayoutTool = {
     name: 'crane',
-    push: (layout, _tag, to) => ({ argv: ['crane', 'push', '--insecure', layout, to], env }),
-    pull: (from, layout) => ({ argv: ['crane', 'pull', '--insecure', '--format=oci', from, layout], env }),
-    copy: (from, to) => ({ argv: ['crane', 'copy', '--insecure', from, to], env }),
+    push: (layout, _tag, reference) => ({ argv: ['crane', 'push', '--insecure', layout, reference], env }),
+    pull: (reference, layout) => ({ argv: ['crane', 'pull', '--insecure', '--format=oci', reference, layout], env }),
+    copy: (source, destination) => ({ argv: ['crane', 'copy', '--insecure', source, destination], env }),
   };
   return [oras, crane].filter(({ name }) => isInstalled(name));
 }

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
@@ -13,8 +13,11 @@ export interface Server extends AsyncDisposable {
 
 const READY_MS = 20_000;
 
-/** CNCF Distribution's `docker-registry` on a free port of the loopback, with an empty storage in `folder`; both go away with it. */
-export async function startRegistry(folder: string): Promise<Server> {
+/**
+ * CNCF Distribution's `docker-registry` on a free port of the loopback, with an empty storage in `folder`; both go away with it.
+ * With https its certificate is one that nobody trusts; OpenSSL makes it.
+ */
+export async function startRegistry(folder: string, scheme: 'http' | 'https' = 'http'): Promise<Server> {
   if (spawnSync('docker-registry', ['--version']).status !== 0) {
     throw new Error('docker-registry is not on PATH (Debian: apt install docker-registry)');
   }
@@ -22,9 +25,10 @@ export async function startRegistry(folder: string): Promise<Server> {
   mkdirSync(folder, { recursive: true });
   const host = `127.0.0.1:${await freePort()}`;
   const config = join(folder, 'config.yml');
+  const tls = scheme === 'http' ? '' : `, tls: ${makeCertificate(folder)}`;
   writeFileSync(
     config,
-    `version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: ${join(folder, 'storage')}}}\nhttp: {addr: "${host}"}\n`,
+    `version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: ${join(folder, 'storage')}}}\nhttp: {addr: "${host}"${tls}}\n`,
   );
   // OTEL: newer versions would look for a trace collector
   const child = spawn('docker-registry', ['serve', config], { stdio: 'ignore', env: { ...process.env, OTEL_TRACES_EXPORTER: 'none' } });
@@ -78,10 +82,25 @@ async function freePort(): Promise<number> {
   return port;
 }
 
+/** As the configuration of the registry names it. */
+function makeCertificate(folder: string): string {
+  const [certificate, key] = [join(folder, 'tls.crt'), join(folder, 'tls.key')];
+  const names = ['-subj', '/CN=bench', '-addext', 'subjectAltName=IP:127.0.0.1'];
+  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
+  const { status, stderr } = spawnSync('openssl', ['req', '-x509', ...kind, ...names, '-keyout', key, '-out', certificate]);
+  if (status !== 0) throw new Error(`openssl makes no certificate: ${String(stderr)}`);
+  return `{certificate: ${certificate}, key: ${key}}`;
+}
+
 async function isReady(host: string): Promise<boolean> {
+  const [address = '', port = ''] = host.split(':');
+  const socket = connect(Number(port), address);
   try {
-    return (await fetch(`http://${host}/v2/`)).ok;
+    await once(socket, 'connect');
+    return true;
   } catch {
     return false;
+  } finally {
+    socket.destroy();
   }
 }

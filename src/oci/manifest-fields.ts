@@ -123,7 +123,7 @@ function unexpected(expected: string, value: unknown, path: string): FieldError 
 
 function kindOf(value: unknown): string {
   if (value === undefined) return 'nothing';
-  if (typeof value === 'number' || value === null) return String(value);
   if (Array.isArray(value)) return 'a list';
-  return typeof value === 'object' ? 'an object' : typeof value === 'string' ? 'a text' : String(value);
+  if (typeof value === 'object' && value !== null) return 'an object';
+  return typeof value === 'string' ? 'a text' : JSON.stringify(value);
 }

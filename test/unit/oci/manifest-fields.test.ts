@@ -13,7 +13,9 @@ test('what follows the spec is given back as it is', () => {
 });
 
 test('fields are put in order, and what the spec lacks is kept after them', () => {
-  const reversed = Object.fromEntries(Object.entries({ extra: { deep: [1] }, ...manifest, layers: [{ ...blob, urls: ['u'] }] }).toReversed());
+  const reversed = Object.fromEntries(
+    Object.entries({ extra: { deep: [1] }, ...manifest, layers: [{ ...blob, urls: ['u'] }] }).toReversed(),
+  );
   expect(JSON.stringify(parseManifest(bytes(reversed), 'm'))).toBe(
     JSON.stringify({ ...manifest, layers: [{ ...blob, urls: ['u'] }], extra: { deep: [1] } }),
   );
