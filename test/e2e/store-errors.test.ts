@@ -86,7 +86,7 @@ test('an index that is no JSON, or of another shape', async () => {
   expect(await box.kit('list')).toMatchInlineSnapshot(`
     exit 1
     --- stderr
-    error: <TMP>/home/storage/index.json: index: Invalid input: expected object, received array
+    error: <TMP>/home/storage/index.json: index: expected an object, received a list
 
     hint: \`kit store check --repair\` rebuilds it from what is stored (of a layout: \`kit store check oci:DIR --repair\`)
   `);
