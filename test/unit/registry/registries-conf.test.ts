@@ -137,10 +137,22 @@ blocked = true
     expect(await readRegistriesConf(env, root)).toMatchObject([{ prefix: 'a.io' }]);
   });
 
-  test('a file that has no table of registries is for other programs to judge', async () => {
-    const { root, env } = await machine({ [`${system}.d/shortnames.conf`]: '[aliases]\n"registry" : "quay.io/libpod/registry"\n' });
-    expect(await readRegistriesConf(env, root)).toEqual([]);
-  });
+  // the second as in Debian's containers-common: broken after it, which shows that it is not read
+  test.each(['"registry" : "quay.io/libpod/registry"', '  "registry" = "docker.io/library/registry"\n?', '# [[registry]]\n?'])(
+    'a file that has no table of registries is for other programs to judge: %j',
+    async (line) => {
+      const { root, env } = await machine({ [`${system}.d/shortnames.conf`]: `[aliases]\n${line}\n` });
+      expect(await readRegistriesConf(env, root)).toEqual([]);
+    },
+  );
+
+  test.each(['registry = [{ location = "a.com" }]', 'registry=[\n  { location = "a.com" },\n]', '[["registry"]]\nlocation = "a.com"'])(
+    'a table of registries in another notation: %j',
+    async (text) => {
+      const { root, env } = await machine({ [system]: text });
+      expect((await readRegistriesConf(env, root)).map(({ prefix }) => prefix)).toEqual(['a.com']);
+    },
+  );
 
   test('of equal prefixes in one file the first counts', async () => {
     const { root, env } = await machine({ [system]: registry('a.com', 'first') + registry('a.com', 'second') });
