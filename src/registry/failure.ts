@@ -1,6 +1,7 @@
 import { type ErrorCode, KitError, type KitErrorOptions } from '../errors.ts';
 import { readHead } from './body.ts';
 import type { Endpoint } from './endpoint.ts';
+import { isObject, parseObject } from './json-object.ts';
 import { plainText, redactUrl } from './redact.ts';
 import { parseRetryAfter } from './retry.ts';
 import { TransientError } from './transient.ts';
@@ -137,15 +138,9 @@ function diagnose(body: Buffer, contentType = ''): Diagnosis {
 }
 
 function parseErrors(text: string): Diagnosis | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  const errors = isRecord(value) && Array.isArray(value['errors']) ? (value['errors'] as unknown[]) : [];
-  const first = errors[0];
-  if (!isRecord(first)) return undefined;
+  const errors = parseObject(text)?.['errors'];
+  const first: unknown = Array.isArray(errors) ? errors[0] : undefined;
+  if (!isObject(first)) return undefined;
   const code = typeof first['code'] === 'string' ? plainText(first['code']) : '';
   const message = typeof first['message'] === 'string' ? plainText(first['message']) : '';
   const detail = typeof first['detail'] === 'string' ? plainText(first['detail']) : '';
@@ -157,8 +152,4 @@ function htmlText(html: string): string {
   const start = html.search(/<title>/i);
   if (start !== -1) return html.slice(start + '<title>'.length).split('<', 1)[0] ?? '';
   return html.replaceAll(/<[^<>]*>/g, ' ');
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
 }

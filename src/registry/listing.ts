@@ -4,6 +4,7 @@ import { readLimited } from './body.ts';
 import { reading, type RepositoryContext, repositoryUrl } from './context.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { RegistryHttp, RegistryRequest } from './http.ts';
+import { parseObject } from './json-object.ts';
 import { plainText } from './redact.ts';
 
 const MAX_PAGE_BYTES = 16 * 1024 * 1024;
@@ -47,21 +48,12 @@ async function* list(http: RegistryHttp, request: ListRequest, key: string, gram
 }
 
 function parsePage(body: Buffer, key: string, name: string): readonly string[] {
-  const page = parseJson(body);
-  const isObject = typeof page === 'object' && page !== null && !Array.isArray(page);
+  const page = parseObject(body.toString('utf8'));
   // Go registries write an empty list as null
-  const items = isObject ? ((page as Readonly<Record<string, unknown>>)[key] ?? []) : undefined;
+  const items = page === undefined ? undefined : (page[key] ?? []);
   if (!Array.isArray(items) || !items.every((item) => typeof item === 'string'))
     throw new KitError('REGISTRY_ERROR', `${name}: the registry answers without a list of ${key}`);
   return items;
-}
-
-function parseJson(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString('utf8'));
-  } catch {
-    return undefined;
-  }
 }
 
 /**

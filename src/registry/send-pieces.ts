@@ -1,7 +1,7 @@
 import { allocateChunk, pageAligned, releaseChunk } from '../chunk.ts';
 
 /** More than the system takes at once: it comes for the rest by itself, and code that has to be fetched into the cache anew runs once a piece. */
-const PIECE_BYTES = 4 * 1024 * 1024;
+export const PIECE_BYTES = 4 * 1024 * 1024;
 /** So many bodies at once have one of their own, which a server may have more of. */
 const PIECES = 8;
 

@@ -1,6 +1,7 @@
 import { getDefaultHighWaterMark } from 'node:stream';
 import type { Bytes, BytesIterator } from '../blob-source.ts';
 import { CHUNK_BYTES, releaseChunk } from '../chunk.ts';
+import { PIECE_BYTES } from './send-pieces.ts';
 
 /** When a connection that still stands counts as lost. */
 export interface StallLimits {
@@ -12,8 +13,7 @@ export interface StallLimits {
 
 /** What is handed to a slow socket at once, so that a timeout means silence and not a large piece. */
 const SMALLEST_PIECE_BYTES = 64 * 1024;
-/** Largest piece that is asked for, once so much in a row went so soon that no buffers on the way can have swallowed it. */
-const LARGEST_PIECE_BYTES = 4 * 1024 * 1024;
+/** Whole pieces are asked for once so much in a row went so soon that no buffers on the way can have swallowed it. */
 const SOON_IN_A_ROW_BYTES = 32 * 1024 * 1024;
 /** A piece that is gone sooner may be followed by one twice as large. */
 const SOON_MS = 250;
@@ -155,7 +155,7 @@ class SentBytes implements BytesIterator {
     this.#watch.moved(length, tookMs);
     const isSoon = tookMs < SOON_MS;
     this.#soonBytes = isSoon ? this.#soonBytes + length : 0;
-    const largest = this.#soonBytes < SOON_IN_A_ROW_BYTES ? CHUNK_BYTES : LARGEST_PIECE_BYTES;
+    const largest = this.#soonBytes < SOON_IN_A_ROW_BYTES ? CHUNK_BYTES : PIECE_BYTES;
     this.#piece = isSoon ? Math.min(this.#piece * 2, largest) : SMALLEST_PIECE_BYTES;
   }
 }

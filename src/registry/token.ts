@@ -4,6 +4,7 @@ import type { Challenge } from './challenge.ts';
 import type { Credential } from './credential.ts';
 import type { Endpoint } from './endpoint.ts';
 import { registryFailure } from './failure.ts';
+import { parseObject } from './json-object.ts';
 import { leadsInside } from './location.ts';
 import { redactUrl } from './redact.ts';
 import type { Transport, TransportRequest } from './transport.ts';
@@ -92,7 +93,7 @@ export function basicAuthorization({ username, password }: { username: string; p
 }
 
 function parseToken(body: Buffer, realm: URL): Token {
-  const { token, access_token: accessToken, expires_in: seconds } = parseAnswer(body);
+  const { token, access_token: accessToken, expires_in: seconds } = parseObject(body.toString('utf8')) ?? {};
   const value = isFilled(token) ? token : accessToken;
   // a line break would end the header that carries it
   if (!isFilled(value) || /[^\u0021-\u007e]/.test(value))
@@ -100,15 +101,6 @@ function parseToken(body: Buffer, realm: URL): Token {
   const lifetime = typeof seconds === 'number' && seconds >= 0 ? seconds : DEFAULT_SECONDS;
   // renewed a little early: the registry's clock decides
   return { value, expiresAt: Date.now() + lifetime * 800 };
-}
-
-/** Fields of any type, of which there may be none. */
-function parseAnswer(body: Buffer): Readonly<Record<'token' | 'access_token' | 'expires_in', unknown>> {
-  try {
-    return Object(JSON.parse(body.toString('utf8'))) as ReturnType<typeof parseAnswer>;
-  } catch {
-    return { token: undefined, access_token: undefined, expires_in: undefined };
-  }
 }
 
 function isFilled(value: unknown): value is string {

@@ -1,8 +1,8 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { fileBytes } from '../blobs/file-bytes.ts';
-import { paceOf } from '../blobs/read-pace.ts';
 import { asPathError } from '../blobs/path-error.ts';
 import type { FileToRead } from '../blobs/read-fully.ts';
+import { paceOf } from '../blobs/read-pace.ts';
 import type { ByteRange, Bytes } from '../blob-source.ts';
 import { decodeTarBlock, parsePax, type PaxFields, type TarBlock } from '../blobs/tar-decode.ts';
 import { BLOCK, paddingFor } from '../blobs/tar-header.ts';

@@ -3,8 +3,8 @@ import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from 'nod
 import { dirname, join, sep } from 'node:path';
 import { digestFile } from '../blobs/digest-file.ts';
 import { fileBytes } from '../blobs/file-bytes.ts';
-import { paceOf } from '../blobs/read-pace.ts';
 import { asPathError } from '../blobs/path-error.ts';
+import { paceOf } from '../blobs/read-pace.ts';
 import type { BlobSource, ByteRange, Bytes } from '../blob-source.ts';
 import { releaseChunk } from '../chunk.ts';
 import { KitError } from '../errors.ts';
