@@ -1,3 +1,5 @@
+import type { Move, Moved } from './move.ts';
+
 /** Bytes [start, end) of a blob. */
 export interface ByteRange {
   readonly start: number;
@@ -21,6 +23,11 @@ export interface BytesIterator extends AsyncIterator<Uint8Array, void, undefined
    * aborted is for whoever asks to know.
    */
   readNow?(piece: Uint8Array): number;
+  /**
+   * Has the next bytes read, hashed and, where they are to be written to a file, written in one go on another thread. Undefined where `next`
+   * has to be asked, for bytes or for the end. What it throws has ended the bytes.
+   */
+  move?(move: Move): Promise<Moved | undefined>;
 }
 
 /** Bytes of which some can be left out: those of a blob that is read by ranges. */

@@ -1,24 +1,19 @@
 import { availableParallelism } from 'node:os';
 import type { Worker as WorkerType } from 'node:worker_threads';
+import type { MoveResult } from './move.ts';
+import { type Answer, type ByteRequest, byteWork, type MoveRequest } from './byte-work.ts';
+import { pageAligned } from './chunk.ts';
 
 const MAX_THREADS = 8;
-
-/** What a thread is told. An update that names a new stream begins it. */
-export type ByteRequest =
-  | { readonly type: 'update'; readonly stream: number; readonly algorithm: string; readonly bytes: Uint8Array }
-  | { readonly type: 'end'; readonly stream: number }
-  | { readonly type: 'abandon'; readonly stream: number }
-  | { readonly type: 'write'; readonly fd: number; readonly chunks: readonly Uint8Array[]; readonly position: number };
-
-/** The hex digest to `end`, '' to all else, when its bytes are no longer needed; or what the file system said. */
-type Answer = string | Pick<NodeJS.ErrnoException, 'code' | 'errno' | 'syscall' | 'message'>;
+/** What is moved at a time: the cache of one processor holds it. */
+const PIECE_BYTES = 256 * 1024;
 
 /** A thread that hashes streams and writes files, from shared memory. It keeps the process alive only while an answer is awaited. */
 export class ByteThread {
-  /** Streams that it hashes, and files that it writes: whoever joined has to leave. */
-  members = 0;
+  /** What it hashes and what it writes: whoever joined has to leave. */
+  readonly members: Record<Member, number> = { stream: 0, file: 0 };
   readonly #worker: WorkerType;
-  readonly #waiting: { resolve: (hex: string) => void; reject: (error: unknown) => void }[] = [];
+  readonly #waiting: { resolve: (answer: string | MoveResult) => void; reject: (error: unknown) => void }[] = [];
   /** Asked in this turn of the event loop: they go together, for a message costs more than what it says. */
   #outbox: ByteRequest[] = [];
   #failure: { readonly error: unknown } | undefined;
@@ -34,7 +29,16 @@ export class ByteThread {
   }
 
   /** Answers come in the order of asking. @throws the errors of the file system */
-  async ask(request: ByteRequest): Promise<string> {
+  async ask(request: Exclude<ByteRequest, MoveRequest>): Promise<string> {
+    return (await this.#post(request)) as string;
+  }
+
+  /** See `ask`. The `syscall` of the error says which of the two files it is about. */
+  async move(request: MoveRequest): Promise<MoveResult> {
+    return (await this.#post(request)) as MoveResult;
+  }
+
+  async #post(request: ByteRequest): Promise<string | MoveResult> {
     if (this.#failure !== undefined) throw this.#failure.error;
     if (this.#waiting.length === 0) this.#worker.ref();
     return await new Promise((resolve, reject) => {
@@ -51,8 +55,8 @@ export class ByteThread {
   #answered(answer: Answer): void {
     const asked = this.#waiting.shift();
     if (this.#waiting.length === 0) this.#worker.unref();
-    if (typeof answer === 'string') asked?.resolve(answer);
-    else asked?.reject(Object.assign(new Error(answer.message), answer));
+    if (typeof answer === 'string' || !('failure' in answer)) asked?.resolve(answer);
+    else asked?.reject(Object.assign(new Error(answer.failure.message), answer.failure));
   }
 
   #fail(error: unknown): void {
@@ -64,59 +68,39 @@ export class ByteThread {
 
 const threads = new Set<ByteThread>();
 
+/** A stream is more work than a file. */
+type Member = 'stream' | 'file';
+
 /** Joins the thread with the fewest members, or a new one while there are fewer than run at a time. */
-export async function joinThread(): Promise<ByteThread> {
+export async function joinThread(member: Member): Promise<ByteThread> {
   const { Worker } = await import('node:worker_threads');
   let [best] = threads;
-  for (const thread of threads) if (best === undefined || thread.members < best.members) best = thread;
-  if (best === undefined || (best.members > 0 && threads.size < Math.min(availableParallelism(), MAX_THREADS))) {
+  for (const thread of threads) if (best === undefined || isLess(thread, best)) best = thread;
+  if (best === undefined || (isTaken(best) && threads.size < maxThreads())) {
     // from its text, so that it is found however this program is bundled
-    best = new ByteThread(new Worker(`(${threadMain.toString()})()`, { eval: true, execArgv: [], name: 'bytes' }));
+    const workerData = pageAligned(PIECE_BYTES);
+    best = new ByteThread(new Worker(`(${byteWork.toString()})()`, { eval: true, execArgv: [], name: 'bytes', workerData }));
     threads.add(best);
   }
-  best.members += 1;
+  best.members[member] += 1;
   return best;
 }
 
-/** Runs in the thread, on its own: nothing outside of it can be named. */
-function threadMain(): void {
-  const { createHash } = process.getBuiltinModule('node:crypto');
-  const { writeSync } = process.getBuiltinModule('node:fs');
-  const { parentPort } = process.getBuiltinModule('node:worker_threads');
-  // the page cache gives a write memory in pieces of its size: small ones are at hand, large ones are often fresh from the host
-  const WRITE = 64 * 1024;
-  const hashes = new Map<number, ReturnType<typeof createHash>>();
+/** True when each processor has a stream to hash: then nothing is gained by sharing the work on one among several. */
+export function areThreadsBusy(): boolean {
+  let busy = 0;
+  for (const { members } of threads) if (members.stream > 0) busy += 1;
+  return busy >= maxThreads();
+}
 
-  function answer(request: ByteRequest): string {
-    if (request.type === 'write') {
-      let { position } = request;
-      for (const bytes of request.chunks) {
-        for (let done = 0; done < bytes.byteLength;) {
-          done += writeSync(request.fd, bytes, done, Math.min(WRITE, bytes.byteLength - done), position + done);
-        }
-        position += bytes.byteLength;
-      }
-      return '';
-    }
-    if (request.type === 'update') {
-      const hash = hashes.get(request.stream) ?? createHash(request.algorithm);
-      hashes.set(request.stream, hash.update(request.bytes));
-      return '';
-    }
-    const hex = request.type === 'end' ? hashes.get(request.stream)?.digest('hex') : undefined;
-    hashes.delete(request.stream);
-    return hex ?? '';
-  }
+function maxThreads(): number {
+  return Math.min(availableParallelism(), MAX_THREADS);
+}
 
-  parentPort?.on('message', (requests: readonly ByteRequest[]) => {
-    const answers = requests.map((request): Answer => {
-      try {
-        return answer(request);
-      } catch (error) {
-        const { code, errno, syscall, message } = error as NodeJS.ErrnoException;
-        return { code, errno, syscall, message };
-      }
-    });
-    parentPort.postMessage(answers);
-  });
+function isTaken({ members }: ByteThread): boolean {
+  return members.stream + members.file > 0;
+}
+
+function isLess({ members: one }: ByteThread, { members: other }: ByteThread): boolean {
+  return one.stream === other.stream ? one.file < other.file : one.stream < other.stream;
 }

@@ -1,4 +1,5 @@
 import type { Bytes, BytesIterator } from './blob-source.ts';
+import type { Move, Moved } from './move.ts';
 
 /** What looks on while bytes go by. What it throws ends them. */
 export interface Tap {
@@ -40,12 +41,7 @@ class TappedIterator implements BytesIterator {
       this.#tap.ended?.();
       return step;
     }
-    try {
-      this.#hand(step.value.byteLength);
-    } catch (error) {
-      await this.#inner.return?.();
-      throw error;
-    }
+    await this.#handOn(step.value.byteLength);
     return step;
   }
 
@@ -62,8 +58,29 @@ class TappedIterator implements BytesIterator {
     return count;
   }
 
+  async move(move: Move): Promise<Moved | undefined> {
+    this.#settle();
+    let moved: Moved | undefined;
+    try {
+      moved = await this.#inner.move?.(move);
+    } catch (error) {
+      throw this.#explained(error);
+    }
+    if (moved !== undefined) await this.#handOn(moved.bytes);
+    return moved;
+  }
+
   async return(): Promise<IteratorResult<Uint8Array, void>> {
     return (await this.#inner.return?.()) ?? { done: true, value: undefined };
+  }
+
+  async #handOn(count: number): Promise<void> {
+    try {
+      this.#hand(count);
+    } catch (error) {
+      await this.#inner.return?.();
+      throw error;
+    }
   }
 
   #hand(count: number): void {

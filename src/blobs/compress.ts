@@ -45,11 +45,11 @@ function compressor(compression: Exclude<Compression, 'none'>): Codec {
  * Where the bytes are broken the source is read to its end first: what it finds (a wrong digest) is the better answer.
  * @throws KitError LAYER_INVALID when the bytes are not what `compression` says, or end early
  */
-export async function* decompress(bytes: Bytes, compression: Compression, name: string): AsyncGenerator<Uint8Array> {
-  if (compression === 'none') {
-    yield* bytes;
-    return;
-  }
+export function decompress(bytes: Bytes, compression: Compression, name: string): Bytes {
+  return compression === 'none' ? bytes : decoded(bytes, compression, name);
+}
+
+async function* decoded(bytes: Bytes, compression: Exclude<Compression, 'none'>, name: string): AsyncGenerator<Uint8Array> {
   const feed = new CodecFeed(bytes);
   try {
     if (compression === 'zstd') yield* unzstd(feed);

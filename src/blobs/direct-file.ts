@@ -1,9 +1,10 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { type ByteThread, joinThread } from '../byte-thread.ts';
+import type { Moved } from '../move.ts';
 import { isShared } from '../chunk.ts';
 import type { WritableFile } from './file-writer.ts';
-import { WritePace } from './write-pace.ts';
+import { WritePace, type WriteWay } from './write-pace.ts';
 
 /** What O_DIRECT asks of memory, position and length: the block of the device, which for most is the first. */
 const BLOCKS = [512, 4096];
@@ -22,6 +23,8 @@ export interface DirectFileOptions {
   readonly pace?: Pace;
 }
 
+let files = 0;
+
 /** Of all files: they share the disk. */
 const sharedPace = new WritePace();
 
@@ -36,6 +39,8 @@ export class DirectFile implements WritableFile {
   #direct: Promise<FileHandle | undefined> | undefined;
   #block = 0;
   #writer: Promise<ByteThread> | undefined;
+  /** Which way it goes where files go both. */
+  readonly #mixedWay = (files += 1) % 2 === 0 ? 'direct' : 'plain';
 
   private constructor(path: string, plain: FileHandle, pace: Pace) {
     this.#path = path;
@@ -69,23 +74,40 @@ export class DirectFile implements WritableFile {
     const pace = this.#pace;
     const { way } = pace;
     pace.begin(performance.now());
-    const isDirect = way === 'direct' && this.#isAligned(chunks, position);
+    const isDirect = this.#goes(way) === 'direct' && this.#isAligned(chunks, position);
     const written = (isDirect ? await this.#writeDirect(chunks, position) : undefined) ?? (await this.#writePlain(chunks, position, bytes));
     if (way === pace.way) pace.end(written.bytesWritten, performance.now());
     return written;
   }
 
+  async fill(work: (fd: number | undefined) => Promise<Moved | undefined>): Promise<Moved | undefined> {
+    const pace = this.#pace;
+    const { way } = pace;
+    const began = performance.now();
+    const isPlain = this.#goes(way) === 'plain';
+    const moved = await work(isPlain ? this.#plain.fd : undefined);
+    // else it is still to be written
+    if (moved === undefined || !isPlain || way !== pace.way) return moved;
+    pace.begin(began);
+    pace.end(moved.bytes, performance.now());
+    return moved;
+  }
+
   async close(): Promise<void> {
     const writer = await this.#writer?.catch(() => undefined);
-    if (writer !== undefined) writer.members -= 1;
+    if (writer !== undefined) writer.members.file -= 1;
     await (await this.#direct)?.close();
     await this.#plain.close();
+  }
+
+  #goes(way: WriteWay): 'plain' | 'direct' {
+    return way === 'mixed' ? this.#mixedWay : way;
   }
 
   /** By one thread: writes of the same file wait for each other. */
   async #writePlain(chunks: readonly Uint8Array[], position: number, bytes: number): Promise<{ bytesWritten: number }> {
     if (!chunks.every(isShared)) return await this.#plain.writev(chunks, position);
-    this.#writer ??= joinThread();
+    this.#writer ??= joinThread('file');
     await (await this.#writer).ask({ type: 'write', fd: this.#plain.fd, chunks, position });
     return { bytesWritten: bytes };
   }

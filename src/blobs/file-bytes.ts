@@ -2,6 +2,7 @@ import { readAhead } from './read-ahead.ts';
 import type { FileToRead } from './read-fully.ts';
 import { ReadPace } from './read-pace.ts';
 import type { ByteRange, Bytes, BytesIterator } from '../blob-source.ts';
+import type { Move, Moved } from '../move.ts';
 
 /**
  * A range of a file that is opened when its first bytes are asked for, and closed after its last.
@@ -24,8 +25,8 @@ class FileBytes implements BytesIterator {
   readonly #pace: ReadPace;
   #opened: { readonly file: FileToRead; readonly bytes: BytesIterator } | undefined;
   #isOver = false;
-  /** What `next` is at: whoever has lost patience with it may ask to `return` meanwhile. */
-  #reading: Promise<IteratorResult<Uint8Array, void>> | undefined;
+  /** What `next` or `move` is at: whoever has lost patience with it may ask to `return` meanwhile. */
+  #reading: Promise<unknown> | undefined;
 
   constructor(open: () => Promise<FileToRead>, range: ByteRange, signal: AbortSignal | undefined, pace: ReadPace) {
     this.#open = open;
@@ -35,8 +36,15 @@ class FileBytes implements BytesIterator {
   }
 
   async next(): Promise<IteratorResult<Uint8Array, void>> {
-    this.#reading = this.#read();
-    return await this.#reading;
+    const reading = this.#read();
+    this.#reading = reading;
+    return await reading;
+  }
+
+  async move(move: Move): Promise<Moved | undefined> {
+    const moving = this.#move(move);
+    this.#reading = moving;
+    return await moving;
   }
 
   readNow(piece: Uint8Array): number {
@@ -57,6 +65,15 @@ class FileBytes implements BytesIterator {
       }
       const step = await this.#opened.bytes.next();
       return step.done === true ? await this.#close() : step;
+    } catch (error) {
+      await this.#close();
+      throw error;
+    }
+  }
+
+  async #move(move: Move): Promise<Moved | undefined> {
+    try {
+      return await this.#opened?.bytes.move?.(move);
     } catch (error) {
       await this.#close();
       throw error;

@@ -1,7 +1,8 @@
 import { CHUNK_BYTES, releaseChunk } from '../chunk.ts';
 import { DirectFile } from './direct-file.ts';
 import { asPathError } from './path-error.ts';
-import type { Bytes } from '../blob-source.ts';
+import type { Bytes, BytesIterator } from '../blob-source.ts';
+import type { Moved } from '../move.ts';
 
 /** Bytes that may wait while writes are under way. */
 const MAX_QUEUED = 2 * CHUNK_BYTES;
@@ -10,6 +11,8 @@ const MAX_CHUNKS = 512;
 const MAX_WRITES = 2;
 /** What may be missing before the end of a file whose writer was killed. */
 export const MAX_UNORDERED = MAX_WRITES * (MAX_QUEUED + CHUNK_BYTES);
+/** What another thread moves at a time: long enough that asking for more costs little, short enough to be aborted and to be told of. */
+const MAX_MOVE = 4 * CHUNK_BYTES;
 /** Runs of zeros shorter than this are written like all else. */
 const SMALLEST_HOLE = 64 * 1024;
 
@@ -34,6 +37,8 @@ export async function writeNewFile(file: string, name: string, mode: number, con
 export interface WritableFile {
   writev(chunks: readonly Uint8Array[], position: number): Promise<{ bytesWritten: number }>;
   truncate(length: number): Promise<void>;
+  /** Hands `work` the descriptor by which another thread may write, or undefined where bytes are better written by `writev`. */
+  fill?(work: (fd: number | undefined) => Promise<Moved | undefined>): Promise<Moved | undefined>;
 }
 
 /**
@@ -67,21 +72,45 @@ export async function writeBehind(file: WritableFile, name: string, content: Byt
 
   const mustWait = (): boolean => failure === undefined && (queued >= MAX_QUEUED || queue.length >= MAX_CHUNKS || writes.size > MAX_WRITES);
 
+  const flush = (): void => {
+    if (queue.length > 0) writeQueue();
+  };
+
+  const put = (chunk: Uint8Array): void => {
+    if (isHole(chunk)) {
+      flush();
+      position += chunk.byteLength;
+      releaseChunk(chunk);
+      return;
+    }
+    queue.push(chunk);
+    queued += chunk.byteLength;
+    position += chunk.byteLength;
+    // a second write begins only with a full chunk: small ones gather meanwhile
+    if (writes.size === 0 || (writes.size < MAX_WRITES && queued >= CHUNK_BYTES)) writeQueue();
+  };
+
+  const bytes = content[Symbol.asyncIterator]();
   try {
-    for await (const chunk of content) {
-      if (isHole(chunk)) {
-        if (queue.length > 0) writeQueue();
-        position += chunk.byteLength;
-        releaseChunk(chunk);
+    for (;;) {
+      const moved = await moveNext(bytes, file, name, position);
+      if (moved !== undefined) {
+        const { chunks } = moved;
+        if (chunks.length > 0) for (const chunk of chunks) put(chunk);
+        else {
+          flush();
+          position += moved.bytes;
+          written = Math.max(written, moved.writtenTo);
+        }
       } else {
-        queue.push(chunk);
-        queued += chunk.byteLength;
-        position += chunk.byteLength;
-        // a second write begins only with a full chunk: small ones gather meanwhile
-        if (writes.size === 0 || (writes.size < MAX_WRITES && queued >= CHUNK_BYTES)) writeQueue();
+        const step = await bytes.next();
+        if (step.done === true) break;
+        put(step.value);
       }
       while (mustWait()) await Promise.race(writes);
-      if (failure !== undefined) break;
+      if (failure === undefined) continue;
+      await bytes.return?.();
+      break;
     }
   } finally {
     while (writes.size > 0) await Promise.all(writes);
@@ -93,6 +122,28 @@ export async function writeBehind(file: WritableFile, name: string, content: Byt
   }
   if (failure !== undefined) throw asPathError(failure.error, name);
   return position;
+}
+
+/** The next bytes, written at `position` already or to be written, where another thread can read them. */
+async function moveNext(bytes: BytesIterator, file: WritableFile, name: string, position: number): Promise<Moved | undefined> {
+  if (bytes.move === undefined || file.fill === undefined) return undefined;
+  let failure: { readonly error: Error } | undefined;
+  // whoever passes it on may take it for one of the source
+  const failed = (error: unknown): Error => {
+    failure = { error: asPathError(error, name) };
+    return failure.error;
+  };
+  // writes that begin at a multiple of this are better for each file system, and can be had past the page cache
+  const beyond = position % CHUNK_BYTES;
+  const step = beyond === 0 ? MAX_MOVE : CHUNK_BYTES - beyond;
+  try {
+    return await file.fill(async (fd) => {
+      const to = fd === undefined ? undefined : { fd, position };
+      return await bytes.move?.({ to, limit: Number.POSITIVE_INFINITY, step, failed });
+    });
+  } catch (error) {
+    throw failure === undefined ? error : failure.error;
+  }
 }
 
 function isHole(chunk: Uint8Array): boolean {

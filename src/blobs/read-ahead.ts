@@ -4,11 +4,14 @@ import { DirectReads } from './direct-read.ts';
 import { type FileToRead, readFully } from './read-fully.ts';
 import { ReadPace } from './read-pace.ts';
 import type { ByteRange, Bytes, BytesIterator } from '../blob-source.ts';
+import type { Move, Moved } from '../move.ts';
 
 /** Reads under way for one file. */
 const READS = 2;
 /** Where it has to come from the disk, which is kept busy better by more. */
 const DISK_READS = 4;
+/** Where less is left it is read here. */
+const MIN_MOVE = 1024 * 1024;
 /** Below this, memory of its own size is cheaper. */
 const SMALL_READ = 128 * 1024;
 
@@ -31,8 +34,9 @@ class ReadAhead implements BytesIterator {
   #next: number;
   /** Nothing is read ahead before a second chunk is asked for: whoever goes on by `readNow` has no use for it. */
   #isFirst = true;
-  /** By `readNow`, for what is at hand. */
+  /** By `readNow` or `move`, for what is at hand. */
   #isAsked = false;
+  #moving: Promise<unknown> | undefined;
   /** Once reading was slow: what has to come from the disk need not go through the page cache. */
   #direct: DirectReads | undefined;
 
@@ -85,8 +89,36 @@ class ReadAhead implements BytesIterator {
     return count;
   }
 
+  async move({ to, limit, step, mover, failed }: Move): Promise<Moved | undefined> {
+    this.#isAsked = mover?.isReady === true && !this.#pace.isSlow;
+    const left = Math.min(limit, this.#end - this.#next);
+    if (!this.#isAsked || mover === undefined || this.#started.length > 0 || left < MIN_MOVE) return undefined;
+    const length = Math.min(left, step);
+    const chunks = to === undefined ? allocate(length) : [];
+    try {
+      this.#signal?.throwIfAborted();
+      const moving = mover.move({ fd: this.#file.handle.fd, position: this.#next }, to ?? chunks, length);
+      this.#moving = moving;
+      const { bytes, writtenTo, readMs } = await moving.catch((error: unknown) => {
+        throw (error as NodeJS.ErrnoException).syscall === 'write' ? failed(error) : this.#file.failed(error);
+      });
+      this.#next += bytes;
+      if (bytes < length) throw this.#file.cutOff(this.#next);
+      this.#pace.readNow(bytes, readMs, to === undefined);
+      // whoever needs a little of what follows is not to wait for more
+      this.#isFirst = true;
+      this.#isAsked = false;
+      return { bytes, writtenTo, chunks };
+    } catch (error) {
+      for (const chunk of chunks) releaseChunk(chunk);
+      await this.return();
+      throw error;
+    }
+  }
+
   /** The file may be closed after that. */
   async return(): Promise<IteratorResult<Uint8Array, void>> {
+    await this.#moving?.catch(() => undefined);
     this.#next = this.#end;
     const started = this.#started.splice(0);
     await Promise.allSettled(started.map(({ done }) => done));
@@ -114,4 +146,10 @@ class ReadAhead implements BytesIterator {
     const done = (await this.#direct?.read(chunk, chunk.byteLength, position)) ?? 0;
     if (done < chunk.byteLength) await readFully(this.#file, chunk.subarray(done), position + done, this.#signal);
   }
+}
+
+function allocate(bytes: number): Uint8Array[] {
+  const chunks: Uint8Array[] = [];
+  for (let left = bytes; left > 0; left -= CHUNK_BYTES) chunks.push(allocateChunk().subarray(0, left));
+  return chunks;
 }

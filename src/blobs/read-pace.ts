@@ -38,17 +38,20 @@ export class ReadPace {
     if (this.#byThread > 0) this.#byThread -= 1;
   }
 
-  /** `bytes` were read at hand. */
-  readNow(bytes: number, tookMs: number): void {
+  /** `bytes` were read at hand, or moved. Into fresh memory that may take as long as from a network: then only counted reads tell. */
+  readNow(bytes: number, tookMs: number, isFresh = false): void {
+    const longMs = isFresh ? Number.POSITIVE_INFINITY : LONG_MS;
     const window = { bytes: this.#window.bytes + bytes, ms: this.#window.ms + tookMs };
-    if (window.bytes < WINDOW_BYTES && window.ms <= LONG_MS) {
+    if (window.bytes < WINDOW_BYTES && window.ms <= longMs) {
       this.#window = window;
       return;
     }
     this.#window = { bytes: 0, ms: 0 };
     const before = this.#diskReads;
     this.#diskReads = countDiskReads();
-    const isSlow = window.ms > LONG_MS || (window.ms > DISK_MS && this.#diskReads > before);
+    // several windows may be read in one go
+    const ms = (window.ms * WINDOW_BYTES) / Math.max(WINDOW_BYTES, window.bytes);
+    const isSlow = ms > longMs || (ms > DISK_MS && this.#diskReads > before);
     this.#slowWindows = isSlow ? this.#slowWindows + 1 : 0;
     if (this.#slowWindows < SLOW_WINDOWS) return;
     this.#slowWindows = 0;

@@ -7,7 +7,8 @@ import { asPathError } from './path-error.ts';
 import { readAhead } from './read-ahead.ts';
 import { readFully } from './read-fully.ts';
 import { reflink } from './reflink.ts';
-import type { BlobSource, ByteRange } from '../blob-source.ts';
+import type { BlobSource, ByteRange, BytesIterator } from '../blob-source.ts';
+import type { Move, Moved } from '../move.ts';
 
 /** A piece of a virtual blob: bytes in memory or made when they are read, or a range of a file of the user's. */
 export type Segment =
@@ -30,8 +31,9 @@ export function segmentSource(segments: readonly Segment[]): BlobSource & { read
   for (const segment of segments) ends.push((total += lengthOf(segment)));
   return {
     size: total,
-    open: (range = { start: 0, end: total }, signal) =>
-      read(segments, ends, { start: range.start, end: Math.min(range.end, total) }, signal),
+    open: (range = { start: 0, end: total }, signal) => ({
+      [Symbol.asyncIterator]: () => new SegmentBytes(segments, ends, { start: range.start, end: Math.min(range.end, total) }, signal),
+    }),
   };
 }
 
@@ -83,12 +85,44 @@ class ChunkFiller {
   }
 }
 
+/** The large file that is being read, without its beginning and its end where they share a chunk with other segments. */
+interface Current {
+  file: BytesIterator | undefined;
+}
+
+class SegmentBytes implements BytesIterator {
+  readonly #current: Current = { file: undefined };
+  readonly #chunks: AsyncGenerator<Uint8Array, void>;
+
+  constructor(segments: readonly Segment[], ends: readonly number[], range: ByteRange, signal?: AbortSignal) {
+    this.#chunks = read(segments, ends, range, this.#current, signal);
+  }
+
+  async next(): Promise<IteratorResult<Uint8Array, void>> {
+    return await this.#chunks.next();
+  }
+
+  async move(move: Move): Promise<Moved | undefined> {
+    try {
+      return await this.#current.file?.move?.(move);
+    } catch (error) {
+      await this.return();
+      throw error;
+    }
+  }
+
+  async return(): Promise<IteratorResult<Uint8Array, void>> {
+    return await this.#chunks.return();
+  }
+}
+
 async function* read(
   segments: readonly Segment[],
   ends: readonly number[],
   range: ByteRange,
+  current: Current,
   signal?: AbortSignal,
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<Uint8Array, void> {
   signal?.throwIfAborted();
   if (range.start >= range.end) return;
   const filler = new ChunkFiller(range.end - range.start);
@@ -102,7 +136,7 @@ async function* read(
     if (segment.type === 'bytes') yield* copyBytes(segment.bytes.subarray(skip, skip + length), filler);
     else if (segment.type === 'made') yield* copyBytes(segment.make().subarray(skip, skip + length), filler);
     else if (length <= SMALL_FILE) yield* readSmall(segment, skip, length, filler);
-    else yield* readLarge(segment, skip, length, filler, signal);
+    else yield* readLarge(segment, skip, length, filler, current, signal);
     position += length;
     index += 1;
     signal?.throwIfAborted();
@@ -159,6 +193,7 @@ async function* readLarge(
   skip: number,
   length: number,
   filler: ChunkFiller,
+  current: Current,
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   const handle = await open(segment.path, READ).catch((error: unknown) => refuse(error, segment));
@@ -170,7 +205,10 @@ async function* readLarge(
       if (filler.isEmpty && end - position >= CHUNK_BYTES) {
         const whole = Math.floor((end - position) / CHUNK_BYTES);
         filler.pass(whole * CHUNK_BYTES);
-        yield* readAhead(file, { start: position, end: position + whole * CHUNK_BYTES }, signal);
+        const chunks = readAhead(file, { start: position, end: position + whole * CHUNK_BYTES }, signal)[Symbol.asyncIterator]();
+        current.file = chunks;
+        yield* { [Symbol.asyncIterator]: () => chunks };
+        current.file = undefined;
         position += whole * CHUNK_BYTES;
         continue;
       }

@@ -1,6 +1,7 @@
 import { holdChunk, releaseChunk } from '../chunk.ts';
 import { isKitError, KitError } from '../errors.ts';
-import type { Bytes, SkippableBytes } from '../blob-source.ts';
+import type { Bytes, BytesIterator, SkippableBytes } from '../blob-source.ts';
+import type { Move, Moved } from '../move.ts';
 import { BLOCK, paddingFor } from './tar-header.ts';
 import { decodeTarBlock, mislabelled, parsePax, type PaxFields, type TarBlock, utf8 } from './tar-decode.ts';
 
@@ -32,7 +33,7 @@ const ZEROS = new Uint8Array(64 * 1024);
  * Strict: bad check sums, truncation and bytes after the end are errors, never the end of the archive.
  */
 export class TarReader {
-  readonly #iterator: AsyncIterator<Uint8Array>;
+  readonly #iterator: BytesIterator;
   readonly #skippable: SkippableBytes | undefined;
   readonly #name: string;
   #chunk: Uint8Array = new Uint8Array();
@@ -74,15 +75,10 @@ export class TarReader {
   }
 
   /** The content of the entry that `next` returned last. Chunks are at most what the source hands out. */
-  async *content(): AsyncGenerator<Uint8Array> {
-    this.#expect(this.#unread);
-    while (this.#unread > 0) {
-      const part = await this.#some(this.#unread);
-      if (part === undefined) throw this.#invalid(`ends ${this.#unread} bytes before the end of an entry`);
-      this.#unread -= part.byteLength;
-      holdChunk(part);
-      yield part;
-    }
+  content(): Bytes {
+    return {
+      [Symbol.asyncIterator]: () => ({ next: async () => await this.#nextPart(), move: async (move) => await this.#movePart(move) }),
+    };
   }
 
   /** All content of a small entry, without an iterator: the fast way for many small files. It is good until the next call. */
@@ -113,6 +109,25 @@ export class TarReader {
       if (isKitError(cause, 'DIGEST_MISMATCH', 'SIZE_MISMATCH')) throw cause;
     }
     throw error;
+  }
+
+  async #nextPart(): Promise<IteratorResult<Uint8Array, void>> {
+    if (this.#unread === 0) return { done: true, value: undefined };
+    this.#expect(this.#unread);
+    const part = await this.#some(this.#unread);
+    if (part === undefined) throw this.#invalid(`ends ${this.#unread} bytes before the end of an entry`);
+    this.#unread -= part.byteLength;
+    holdChunk(part);
+    return { done: false, value: part };
+  }
+
+  async #movePart(move: Move): Promise<Moved | undefined> {
+    // what is at hand comes first
+    if (this.#offset < this.#chunk.byteLength || this.#unread === 0) return undefined;
+    const moved = await this.#iterator.move?.({ ...move, limit: Math.min(move.limit, this.#unread) });
+    this.#unread -= moved?.bytes ?? 0;
+    this.#position += moved?.bytes ?? 0;
+    return moved;
   }
 
   #open(header: TarBlock, pax: PaxFields): TarEntry {

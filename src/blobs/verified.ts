@@ -2,32 +2,86 @@ import { KitError } from '../errors.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { digestAlgorithm } from '../oci/digest.ts';
 import { StreamDigester } from '../oci/stream-digester.ts';
-import type { Bytes } from '../blob-source.ts';
+import type { Bytes, BytesIterator } from '../blob-source.ts';
+import type { Move, Moved } from '../move.ts';
+import { digested } from './digested.ts';
 
 /**
  * Passes `bytes` on and checks them against `expected` on the way.
  * The last chunk is handed out before the digest is known: what it feeds must stay revocable until the iteration ends.
  * @throws KitError SIZE_MISMATCH as soon as too many bytes arrive or when too few did; DIGEST_MISMATCH at the end
  */
-export async function* verified(bytes: Bytes, expected: Descriptor): AsyncGenerator<Uint8Array, void, undefined> {
-  const digester = new StreamDigester(digestAlgorithm(expected.digest), expected.size);
-  let received = 0;
-  try {
-    for await (const chunk of bytes) {
-      received += chunk.byteLength;
-      if (received > expected.size) throw sizeMismatch(expected, `more than ${expected.size}`);
-      await digester.update(chunk);
-      yield chunk;
+export function verified(bytes: Bytes, expected: Descriptor): Bytes {
+  return { [Symbol.asyncIterator]: () => new VerifiedIterator(bytes, expected) };
+}
+
+class VerifiedIterator implements BytesIterator {
+  readonly #inner: BytesIterator;
+  readonly #expected: Descriptor;
+  readonly #digester: StreamDigester;
+  #received = 0;
+  #isOver = false;
+
+  constructor(bytes: Bytes, expected: Descriptor) {
+    this.#expected = expected;
+    this.#digester = new StreamDigester(digestAlgorithm(expected.digest), expected.size);
+    this.#inner = digested(bytes, this.#digester)[Symbol.asyncIterator]();
+  }
+
+  async next(): Promise<IteratorResult<Uint8Array, void>> {
+    if (this.#isOver) return { done: true, value: undefined };
+    return await this.#orEnd(async () => {
+      const step = await this.#inner.next();
+      if (step.done === true) await this.#finish();
+      else await this.#receive(step.value.byteLength);
+      return step;
+    });
+  }
+
+  async move(move: Move): Promise<Moved | undefined> {
+    if (this.#isOver) return undefined;
+    return await this.#orEnd(async () => {
+      const moved = await this.#inner.move?.(move);
+      if (moved !== undefined) await this.#receive(moved.bytes);
+      return moved;
+    });
+  }
+
+  async return(): Promise<IteratorResult<Uint8Array, void>> {
+    this.#end();
+    return (await this.#inner.return?.()) ?? { done: true, value: undefined };
+  }
+
+  async #orEnd<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      this.#end();
+      throw error;
     }
-    if (received !== expected.size) throw sizeMismatch(expected, String(received));
-    const actual = await digester.digest();
-    if (actual !== expected.digest) {
-      throw new KitError('DIGEST_MISMATCH', `${expected.digest}: the content has digest ${actual}`, {
-        hint: 'the content was changed or damaged; fetch it again from a source that you trust',
-      });
-    }
-  } finally {
-    digester.abandon();
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#digester.abandon();
+  }
+
+  async #receive(count: number): Promise<void> {
+    this.#received += count;
+    if (this.#received <= this.#expected.size) return;
+    await this.return();
+    throw sizeMismatch(this.#expected, `more than ${this.#expected.size}`);
+  }
+
+  async #finish(): Promise<void> {
+    this.#isOver = true;
+    const { digest, size } = this.#expected;
+    if (this.#received !== size) throw sizeMismatch(this.#expected, String(this.#received));
+    const actual = await this.#digester.digest();
+    if (actual === digest) return;
+    throw new KitError('DIGEST_MISMATCH', `${digest}: the content has digest ${actual}`, {
+      hint: 'the content was changed or damaged; fetch it again from a source that you trust',
+    });
   }
 }
 

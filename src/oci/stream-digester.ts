@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os';
-import { type ByteThread, joinThread } from '../byte-thread.ts';
+import type { FilePosition, Mover, MoveResult } from '../move.ts';
+import { areThreadsBusy, type ByteThread, joinThread } from '../byte-thread.ts';
 import { allocateChunk, CHUNK_BYTES, holdChunk, isShared, releaseChunk } from '../chunk.ts';
+import { KitError } from '../errors.ts';
 import { type Digest, type DigestAlgorithm, Digester } from './digest.ts';
 
 /** Below this a thread costs more than it gains. */
@@ -14,7 +16,7 @@ let streams = 0;
  * A running hash of many bytes. Chunks of shared memory are hashed on another thread, side by side with other streams and with
  * whatever is done with the bytes here; all else is hashed at once.
  */
-export class StreamDigester {
+export class StreamDigester implements Mover {
   readonly algorithm: DigestAlgorithm;
   readonly #stream = (streams += 1);
   readonly #inline: Digester;
@@ -48,6 +50,16 @@ export class StreamDigester {
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 
+  get isReady(): boolean {
+    return this.#thread !== undefined && areThreadsBusy();
+  }
+
+  /** Takes what it moves as the next bytes. @throws KitError INTERNAL when it is not ready */
+  async move(from: FilePosition, to: FilePosition | readonly Uint8Array[], length: number): Promise<MoveResult> {
+    if (this.#thread === undefined) throw new KitError('INTERNAL', 'bytes are hashed here and cannot be moved by a thread');
+    return await this.#thread.move({ type: 'move', stream: this.#stream, algorithm: this.algorithm, from, to, length });
+  }
+
   async digest(): Promise<Digest> {
     if (this.#thread === undefined) return this.#inline.digest();
     await Promise.all(this.#queue);
@@ -64,11 +76,11 @@ export class StreamDigester {
   }
 
   async #begin(): Promise<void> {
-    this.#thread = await joinThread();
+    this.#thread = await joinThread('stream');
   }
 
   #end(): void {
-    if (this.#thread !== undefined) this.#thread.members -= 1;
+    if (this.#thread !== undefined) this.#thread.members.stream -= 1;
     this.#thread = undefined;
   }
 

@@ -1,11 +1,13 @@
 import { unlink } from 'node:fs/promises';
 import { digestFile } from '../blobs/digest-file.ts';
+import { digested } from '../blobs/digested.ts';
 import { DirectFile } from '../blobs/direct-file.ts';
 import { writeBehind } from '../blobs/file-writer.ts';
 import type { Bytes } from '../blob-source.ts';
 import { KitError } from '../errors.ts';
 import { type Digest, type DigestAlgorithm, digestAlgorithm } from '../oci/digest.ts';
 import { StreamDigester } from '../oci/stream-digester.ts';
+import { tapped } from '../tapped.ts';
 import { withPath } from './io-error.ts';
 
 /**
@@ -73,12 +75,8 @@ export class BlobUpload {
     await unlink(this.#path).catch(() => undefined);
   }
 
-  async *#hashed(bytes: Bytes): AsyncGenerator<Uint8Array> {
-    for await (const chunk of bytes) {
-      await this.#digester.update(chunk);
-      this.#size += chunk.byteLength;
-      yield chunk;
-    }
+  #hashed(bytes: Bytes): Bytes {
+    return tapped(digested(bytes, this.#digester), { handing: (count) => (this.#size += count) });
   }
 
   async #digest(algorithm: DigestAlgorithm): Promise<Digest> {

@@ -151,6 +151,7 @@ function onceOpened(open: () => Promise<Bytes>): Bytes {
         next: () =>
           inner?.next() ?? (opening = open().then((bytes) => (inner = bytes[Symbol.asyncIterator]()))).then((first) => first.next()),
         readNow: (piece) => inner?.readNow?.(piece) ?? 0,
+        move: async (move) => await inner?.move?.(move),
         return: async () => {
           // it may be asked for while the stream is being opened
           await opening?.catch(() => undefined);

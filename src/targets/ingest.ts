@@ -3,6 +3,7 @@ import { chmod, mkdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { digestFile } from '../blobs/digest-file.ts';
 import { digestOfSource } from '../blobs/digest-source.ts';
+import { digested } from '../blobs/digested.ts';
 import { DirectFile } from '../blobs/direct-file.ts';
 import { MAX_UNORDERED, writeBehind } from '../blobs/file-writer.ts';
 import type { BlobSource } from '../blob-source.ts';
@@ -12,6 +13,7 @@ import type { CallOptions } from '../events.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { type Digest, digestAlgorithm, digestHex } from '../oci/digest.ts';
 import { StreamDigester } from '../oci/stream-digester.ts';
+import { tapped } from '../tapped.ts';
 import { withPath } from './io-error.ts';
 import { tryLock } from './lock.ts';
 import { temporaryName } from './temporary-name.ts';
@@ -195,16 +197,14 @@ async function append(
   if (blob !== undefined && start > 0 && start === blob.size) return start;
   let received = start;
   const range = blob !== undefined && start > 0 ? { start, end: blob.size } : undefined;
-  async function* hashed(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of source.open(range, signal)) {
+  const bytes = tapped(digested(source.open(range, signal), digester), {
+    handing: (count) => {
       signal?.throwIfAborted();
-      received += chunk.byteLength;
+      received += count;
       if (blob !== undefined && received > blob.size) throw sizeMismatch(blob, `more than ${blob.size}`);
-      await digester.update(chunk);
-      yield chunk;
-    }
-  }
-  return await writeBehind(file, path, hashed(), start);
+    },
+  });
+  return await writeBehind(file, path, bytes, start);
 }
 
 function sizeMismatch(blob: Descriptor, received: string): KitError {

@@ -13,7 +13,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['formats', 'signing', 'server', 'targets', 'hub', 'sbom', 'catalog', 'provenance'],
   ['registry', 'blobs', 'kitfile', 'model-files'],
   ['oci'],
-  ['errors', 'events', 'blob-source', 'tapped', 'chunk', 'byte-thread', 'time-limit', 'home-directory'],
+  ['errors', 'events', 'blob-source', 'tapped', 'chunk', 'byte-thread', 'byte-work', 'move', 'time-limit', 'home-directory'],
 ];
 /** What may import a peer in its own layer. */
 const PEERS: readonly string[] = ['signing -> targets', 'server -> targets', 'catalog -> targets'];

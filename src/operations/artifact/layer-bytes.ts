@@ -7,6 +7,7 @@ import type { CallOptions } from '../../events.ts';
 import type { ArtifactLayer } from '../../formats/types.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { type Digest, digestAlgorithm, Digester } from '../../oci/digest.ts';
+import { tapped } from '../../tapped.ts';
 import type { Source } from './open-location.ts';
 
 /** A layer and where it is read. */
@@ -107,13 +108,15 @@ class Tally {
     this.#call = call;
   }
 
-  async *count(bytes: Bytes): AsyncGenerator<Uint8Array, undefined, undefined> {
-    for await (const chunk of bytes) {
-      this.#call.signal?.throwIfAborted();
-      this.bytes += chunk.byteLength;
-      this.#call.onEvent?.({ type: 'bytes', id: this.#digest, delta: chunk.byteLength });
-      yield chunk;
-    }
+  count(bytes: Bytes, ended?: () => void): Bytes {
+    return tapped(bytes, {
+      handing: (delta) => {
+        this.#call.signal?.throwIfAborted();
+        this.bytes += delta;
+        this.#call.onEvent?.({ type: 'bytes', id: this.#digest, delta });
+      },
+      ...(ended === undefined ? {} : { ended }),
+    });
   }
 }
 
@@ -130,9 +133,8 @@ export class CheckedBlob {
     this.tally = new Tally(descriptor.digest, call);
   }
 
-  async *bytes(): AsyncGenerator<Uint8Array> {
-    yield* this.tally.count(verified(this.#source, this.#descriptor));
-    this.#complete = true;
+  bytes(): Bytes {
+    return this.tally.count(verified(this.#source, this.#descriptor), () => (this.#complete = true));
   }
 
   assertComplete(): void {

@@ -1,10 +1,11 @@
 import { digestOfSource } from '../../blobs/digest-source.ts';
-import type { ByteRange } from '../../blob-source.ts';
+import type { ByteRange, Bytes } from '../../blob-source.ts';
 import { isKitError } from '../../errors.ts';
 import type { CallOptions, KitEvent } from '../../events.ts';
 import type { PackedLayer } from '../../formats/types.ts';
 import { cleanLayerPath } from '../../kitfile/layer-path.ts';
 import type { Digest } from '../../oci/digest.ts';
+import { tapped } from '../../tapped.ts';
 import type { Capabilities, Target } from '../../targets/types.ts';
 import type { KnownLayer, LayerCache } from './layer-cache.ts';
 import { type LayerPlan, layerSource } from './plan-layers.ts';
@@ -111,13 +112,10 @@ function counted({ plan, id, call: { onEvent } }: Job): LayerPlan {
     position = next;
   };
   const { content } = plan;
-  async function* open(range?: ByteRange, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+  const open = (range?: ByteRange, signal?: AbortSignal): Bytes => {
     moveTo(range?.start ?? 0);
-    for await (const chunk of content.open(range, signal)) {
-      moveTo(position + chunk.byteLength);
-      yield chunk;
-    }
-  }
+    return tapped(content.open(range, signal), { handing: (count) => moveTo(position + count) });
+  };
   // a clone is hashed by reading the file, which is counted
   return { ...plan, content: { ...content, open } };
 }

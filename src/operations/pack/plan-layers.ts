@@ -1,4 +1,5 @@
 import { compress, type Compression } from '../../blobs/compress.ts';
+import { digested } from '../../blobs/digested.ts';
 import type { LayerInputs } from '../../blobs/fingerprint.ts';
 import type { IgnoreRules } from '../../blobs/ignore.ts';
 import { rawLayer, tarLayer } from '../../blobs/layer.ts';
@@ -114,19 +115,16 @@ export function layerSource({ compression, content }: LayerPlan, onDiffId?: (dif
     size: undefined,
     open: (range, signal) => {
       const plain = content.open(undefined, signal);
-      const bytes = compress(onDiffId === undefined ? plain : digested(plain, content.size, onDiffId), compression);
+      const bytes = compress(onDiffId === undefined ? plain : withDigest(plain, content.size, onDiffId), compression);
       return range === undefined ? bytes : within(bytes, range);
     },
   };
 }
 
-async function* digested(bytes: Bytes, size: number, onDigest: (digest: Digest) => void): AsyncGenerator<Uint8Array> {
+async function* withDigest(bytes: Bytes, size: number, onDigest: (digest: Digest) => void): AsyncGenerator<Uint8Array> {
   const digester = new StreamDigester('sha256', size);
   try {
-    for await (const chunk of bytes) {
-      await digester.update(chunk);
-      yield chunk;
-    }
+    yield* digested(bytes, digester);
     onDigest(await digester.digest());
   } finally {
     digester.abandon();

@@ -9,6 +9,7 @@ import { KitError } from '../../errors.ts';
 import type { CallOptions } from '../../events.ts';
 import type { ArtifactLayer } from '../../formats/types.ts';
 import type { Digest } from '../../oci/digest.ts';
+import { tapped } from '../../tapped.ts';
 import type { Capabilities } from '../../targets/types.ts';
 import { CheckedBlob, openLayerBytes, type Parts, type SourcedLayer, wrongDiffId } from '../artifact/layer-bytes.ts';
 
@@ -129,11 +130,8 @@ async function drain(bytes: Bytes): Promise<void> {
 }
 
 /** Counts against what may be written. `layer` names it in messages. @throws KitError LIMIT_EXCEEDED */
-export async function* limited(bytes: Bytes, job: UnpackJob, layer: string): AsyncGenerator<Uint8Array> {
-  for await (const chunk of bytes) {
-    spend(job, chunk.byteLength, layer);
-    yield chunk;
-  }
+export function limited(bytes: Bytes, job: UnpackJob, layer: string): Bytes {
+  return tapped(bytes, { handing: (count) => spend(job, count, layer) });
 }
 
 function spend(job: UnpackJob, bytes: number, layer: string): void {

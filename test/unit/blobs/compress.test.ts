@@ -100,11 +100,11 @@ describe.each(FORMATS)('decompress %s', (format) => {
   test('a slow reader holds the source back, and ends it when it stops', async () => {
     const random = randomBytes(8 * 1024 * 1024);
     const source = new Chunks(format === 'gzip' ? gzipSync(random, { level: 0 }) : PACK.zstd(random), 10_000);
-    const content = decompress(source, format, 'layer');
+    const content = decompress(source, format, 'layer')[Symbol.asyncIterator]();
     await content.next();
     await setImmediate();
     expect(source.asked).toBeLessThan(200);
-    await content.return(undefined);
+    await content.return?.();
     expect(source.ended).toBe(true);
     expect(source.asked).toBeLessThan(200);
   });
