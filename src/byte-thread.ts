@@ -4,7 +4,8 @@ import type { MoveResult } from './move.ts';
 import { type Answer, type ByteRequest, byteWork, type MoveRequest } from './byte-work.ts';
 import { pageAligned } from './chunk.ts';
 
-const MAX_THREADS = 8;
+/** As many as run at a time; to ask for that takes as long as a small read. */
+const MAX_THREADS = Math.min(availableParallelism(), 8);
 /** What is moved at a time: the cache of one processor holds it. */
 const PIECE_BYTES = 256 * 1024;
 
@@ -76,7 +77,7 @@ export async function joinThread(member: Member): Promise<ByteThread> {
   const { Worker } = await import('node:worker_threads');
   let [best] = threads;
   for (const thread of threads) if (best === undefined || isLess(thread, best)) best = thread;
-  if (best === undefined || (isTaken(best) && threads.size < maxThreads())) {
+  if (best === undefined || (isTaken(best) && threads.size < MAX_THREADS)) {
     // from its text, so that it is found however this program is bundled
     const workerData = pageAligned(PIECE_BYTES);
     best = new ByteThread(new Worker(`(${byteWork.toString()})()`, { eval: true, execArgv: [], name: 'bytes', workerData }));
@@ -90,11 +91,7 @@ export async function joinThread(member: Member): Promise<ByteThread> {
 export function areThreadsBusy(): boolean {
   let busy = 0;
   for (const { members } of threads) if (members.stream > 0) busy += 1;
-  return busy >= maxThreads();
-}
-
-function maxThreads(): number {
-  return Math.min(availableParallelism(), MAX_THREADS);
+  return busy >= MAX_THREADS;
 }
 
 function isTaken({ members }: ByteThread): boolean {

@@ -8,13 +8,13 @@ export type ByteRequest =
   | { readonly type: 'abandon'; readonly stream: number }
   | { readonly type: 'write'; readonly fd: number; readonly chunks: readonly Uint8Array[]; readonly position: number };
 
-/** Bytes of a file, to be hashed and written to another or left in memory; done piece by piece, they do not leave the processor's cache. */
+/** Bytes of a file, to be hashed, and written to another or left in memory; done piece by piece, they do not leave the processor's cache. */
 export interface MoveRequest {
   readonly type: 'move';
   readonly stream: number;
   readonly algorithm: string;
   readonly from: FilePosition;
-  readonly to: FilePosition | readonly Uint8Array[];
+  readonly to: FilePosition | readonly Uint8Array[] | undefined;
   readonly length: number;
 }
 
@@ -55,7 +55,8 @@ export function byteWork(): void {
     let bytes = 0;
     let writtenTo = 0;
     let readMs = 0;
-    for (const space of 'fd' in to ? pieces(length) : to) {
+    const file = to !== undefined && 'fd' in to ? to : undefined;
+    for (const space of to === undefined || 'fd' in to ? pieces(length) : to) {
       for (let done = 0; done < space.byteLength;) {
         const part = space.subarray(done, done + piece.byteLength);
         const began = performance.now();
@@ -64,9 +65,9 @@ export function byteWork(): void {
         if (count === 0) return { bytes, writtenTo, readMs };
         const read = part.subarray(0, count);
         update(stream, algorithm, read);
-        if ('fd' in to && !isHole(read)) {
-          write(to.fd, read, to.position + bytes);
-          writtenTo = to.position + bytes + count;
+        if (file !== undefined && !isHole(read)) {
+          write(file.fd, read, file.position + bytes);
+          writtenTo = file.position + bytes + count;
         }
         bytes += count;
         done += count;

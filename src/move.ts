@@ -6,8 +6,8 @@ export interface FilePosition {
 
 /** What is to become of bytes that another thread reads. */
 export interface Move {
-  /** Where they are to be written; undefined: they are to be handed out. */
-  readonly to: FilePosition | undefined;
+  /** Where they are to be written; or they are to be handed out, or hashed and no more. */
+  readonly to: FilePosition | 'memory' | 'nowhere';
   /** How many at most. */
   readonly limit: number;
   /** How many of them at a time. */
@@ -22,19 +22,21 @@ export interface Moved {
   readonly bytes: number;
   /** Where in the new file the last of them ends that was written: zeros after it were left to be a hole. */
   readonly writtenTo: number;
-  /** Those that were not to be written; they belong to the receiver. */
+  /** Those that were to be handed out; they belong to the receiver. */
   readonly chunks: readonly Uint8Array[];
 }
 
 /** A running hash whose thread reads what it hashes. */
 export interface Mover {
-  /** False while other processors idle: bytes are faster then when one reads, one hashes and one writes them. */
+  /** True when it hashes on a thread. */
+  readonly hasThread: boolean;
+  /** False while other processors idle: bytes are written sooner then when one reads, one hashes and one writes them. */
   readonly isReady: boolean;
   /**
-   * @param to a file, or memory that is shared
+   * @param to a file, memory that is shared, or nowhere
    * @throws the errors of the file system; `syscall` says which of the two files they are about
    */
-  move(from: FilePosition, to: FilePosition | readonly Uint8Array[], length: number): Promise<MoveResult>;
+  move(from: FilePosition, to: FilePosition | readonly Uint8Array[] | undefined, length: number): Promise<MoveResult>;
 }
 
 export interface MoveResult {

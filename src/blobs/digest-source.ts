@@ -1,7 +1,11 @@
-import { releaseChunk } from '../chunk.ts';
+import { CHUNK_BYTES, releaseChunk } from '../chunk.ts';
 import type { Digest } from '../oci/digest.ts';
 import { StreamDigester } from '../oci/stream-digester.ts';
-import type { BlobSource } from '../blob-source.ts';
+import type { BlobSource, Bytes } from '../blob-source.ts';
+import { digested } from './digested.ts';
+
+/** What a thread hashes between two looks at the signal. */
+const STEP = 8 * CHUNK_BYTES;
 
 /** Digest and size in bytes of what a source gives, without keeping it. Errors of the source come through as they are. */
 export async function digestOfSource(
@@ -9,16 +13,30 @@ export async function digestOfSource(
   signal?: AbortSignal,
 ): Promise<{ readonly digest: Digest; readonly size: number }> {
   const digester = new StreamDigester('sha256', source.size);
-  let size = 0;
   try {
-    for await (const chunk of source.open(undefined, signal)) {
-      signal?.throwIfAborted();
-      size += chunk.byteLength;
-      await digester.update(chunk);
-      releaseChunk(chunk);
-    }
+    const size = await drain(digested(source.open(undefined, signal), digester), signal);
     return { digest: await digester.digest(), size };
   } finally {
     digester.abandon();
+  }
+}
+
+async function drain(bytes: Bytes, signal: AbortSignal | undefined): Promise<number> {
+  const iterator = bytes[Symbol.asyncIterator]();
+  let size = 0;
+  try {
+    for (;;) {
+      signal?.throwIfAborted();
+      const moved = await iterator.move?.({ to: 'nowhere', limit: Number.POSITIVE_INFINITY, step: STEP, failed: (error) => error });
+      size += moved?.bytes ?? 0;
+      if (moved !== undefined) continue;
+      const step = await iterator.next();
+      if (step.done === true) return size;
+      size += step.value.byteLength;
+      releaseChunk(step.value);
+    }
+  } catch (error) {
+    await iterator.return?.();
+    throw error;
   }
 }

@@ -138,7 +138,7 @@ async function moveNext(bytes: BytesIterator, file: WritableFile, name: string, 
   const step = beyond === 0 ? MAX_MOVE : CHUNK_BYTES - beyond;
   try {
     return await file.fill(async (fd) => {
-      const to = fd === undefined ? undefined : { fd, position };
+      const to = fd === undefined ? 'memory' : { fd, position };
       return await bytes.move?.({ to, limit: Number.POSITIVE_INFINITY, step, failed });
     });
   } catch (error) {

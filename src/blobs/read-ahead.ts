@@ -90,21 +90,23 @@ class ReadAhead implements BytesIterator {
   }
 
   async move({ to, limit, step, mover, failed }: Move): Promise<Moved | undefined> {
-    this.#isAsked = mover?.isReady === true && !this.#pace.isSlow;
+    const canMove = to === 'nowhere' ? mover?.hasThread : mover?.isReady;
+    this.#isAsked = canMove === true && !this.#pace.isSlow;
     const left = Math.min(limit, this.#end - this.#next);
     if (!this.#isAsked || mover === undefined || this.#started.length > 0 || left < MIN_MOVE) return undefined;
     const length = Math.min(left, step);
-    const chunks = to === undefined ? allocate(length) : [];
+    const chunks = to === 'memory' ? allocate(length) : [];
+    const target = to === 'memory' ? chunks : to === 'nowhere' ? undefined : to;
     try {
       this.#signal?.throwIfAborted();
-      const moving = mover.move({ fd: this.#file.handle.fd, position: this.#next }, to ?? chunks, length);
+      const moving = mover.move({ fd: this.#file.handle.fd, position: this.#next }, target, length);
       this.#moving = moving;
       const { bytes, writtenTo, readMs } = await moving.catch((error: unknown) => {
         throw (error as NodeJS.ErrnoException).syscall === 'write' ? failed(error) : this.#file.failed(error);
       });
       this.#next += bytes;
       if (bytes < length) throw this.#file.cutOff(this.#next);
-      this.#pace.readNow(bytes, readMs, to === undefined);
+      this.#pace.readNow(bytes, readMs, to === 'memory');
       // whoever needs a little of what follows is not to wait for more
       this.#isFirst = true;
       this.#isAsked = false;

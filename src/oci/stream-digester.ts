@@ -50,14 +50,27 @@ export class StreamDigester implements Mover {
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 
+  get hasThread(): boolean {
+    return this.#thread !== undefined;
+  }
+
   get isReady(): boolean {
     return this.#thread !== undefined && areThreadsBusy();
   }
 
-  /** Takes what it moves as the next bytes. @throws KitError INTERNAL when it is not ready */
-  async move(from: FilePosition, to: FilePosition | readonly Uint8Array[], length: number): Promise<MoveResult> {
+  /** Takes what it moves as the next bytes. @throws KitError INTERNAL without a thread */
+  async move(from: FilePosition, to: FilePosition | readonly Uint8Array[] | undefined, length: number): Promise<MoveResult> {
     if (this.#thread === undefined) throw new KitError('INTERNAL', 'bytes are hashed here and cannot be moved by a thread');
     return await this.#thread.move({ type: 'move', stream: this.#stream, algorithm: this.algorithm, from, to, length });
+  }
+
+  /** Has a thread read and hash the next bytes, from a file. Returns how many there were; undefined where bytes are hashed here. */
+  async take(from: FilePosition, length: number): Promise<number | undefined> {
+    if (this.#mode === 'undecided') {
+      this.#mode = 'thread';
+      await this.#begin();
+    }
+    return this.#mode === 'inline' ? undefined : (await this.move(from, undefined, length)).bytes;
   }
 
   async digest(): Promise<Digest> {

@@ -225,7 +225,7 @@ describe('what goes wrong on the other thread', () => {
     const bytes = fileBytes(async () => await Promise.resolve(file), { start: 0, end: content.byteLength }, undefined);
     const iterator = verified(bytes, described(content))[Symbol.asyncIterator]();
     expect((await iterator.next()).value?.byteLength).toBe(CHUNK_BYTES);
-    const move = { to: undefined, limit: MIB, step: MIB, failed: () => new Error('the copy') };
+    const move = { to: 'memory' as const, limit: MIB, step: MIB, failed: () => new Error('the copy') };
     expect(await iterator.move?.(move)).toMatchObject({ bytes: MIB, chunks: [{ byteLength: MIB }] });
     await handle.close();
     await expect(iterator.move?.(move)).rejects.toThrow('reading failed');
