@@ -1,4 +1,4 @@
-import type { Move, Moved } from './move.ts';
+import type { MoveBytes } from './move.ts';
 
 /** Bytes [start, end) of a blob. */
 export interface ByteRange {
@@ -27,7 +27,7 @@ export interface BytesIterator extends AsyncIterator<Uint8Array, void, undefined
    * Has the next bytes read, hashed and, where they are to be written to a file, written in one go on another thread. Undefined where `next`
    * has to be asked, for bytes or for the end. What it throws has ended the bytes.
    */
-  move?(move: Move): Promise<Moved | undefined>;
+  readonly move?: MoveBytes | undefined;
 }
 
 /** Bytes of which some can be left out: those of a blob that is read by ranges. */

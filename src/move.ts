@@ -18,6 +18,9 @@ export interface Move {
   readonly failed: (error: unknown) => unknown;
 }
 
+/** What bytes do that can be moved; whoever passes bytes on has it where they do. */
+export type MoveBytes = (move: Move) => Promise<Moved | undefined>;
+
 export interface Moved {
   readonly bytes: number;
   /** Where in the new file the last of them ends that was written: zeros after it were left to be a hole. */

@@ -1,5 +1,5 @@
 import type { Bytes, BytesIterator } from './blob-source.ts';
-import type { Move, Moved } from './move.ts';
+import type { Move, MoveBytes, Moved } from './move.ts';
 
 /** What looks on while bytes go by. What it throws ends them. */
 export interface Tap {
@@ -19,6 +19,7 @@ export function tapped(bytes: Bytes, tap: Tap): Bytes {
 }
 
 class TappedIterator implements BytesIterator {
+  readonly move: MoveBytes | undefined;
   readonly #inner: BytesIterator;
   readonly #tap: Tap;
   /** Handed on and not known to be taken. */
@@ -27,6 +28,7 @@ class TappedIterator implements BytesIterator {
   constructor(inner: BytesIterator, tap: Tap) {
     this.#inner = inner;
     this.#tap = tap;
+    if (inner.move !== undefined) this.move = async (move) => await this.#move(move);
   }
 
   async next(): Promise<IteratorResult<Uint8Array, void>> {
@@ -41,7 +43,12 @@ class TappedIterator implements BytesIterator {
       this.#tap.ended?.();
       return step;
     }
-    await this.#handOn(step.value.byteLength);
+    try {
+      this.#hand(step.value.byteLength);
+    } catch (error) {
+      await this.#inner.return?.();
+      throw error;
+    }
     return step;
   }
 
@@ -58,7 +65,7 @@ class TappedIterator implements BytesIterator {
     return count;
   }
 
-  async move(move: Move): Promise<Moved | undefined> {
+  async #move(move: Move): Promise<Moved | undefined> {
     this.#settle();
     let moved: Moved | undefined;
     try {
@@ -66,21 +73,18 @@ class TappedIterator implements BytesIterator {
     } catch (error) {
       throw this.#explained(error);
     }
-    if (moved !== undefined) await this.#handOn(moved.bytes);
+    if (moved === undefined) return undefined;
+    try {
+      this.#hand(moved.bytes);
+    } catch (error) {
+      await this.#inner.return?.();
+      throw error;
+    }
     return moved;
   }
 
   async return(): Promise<IteratorResult<Uint8Array, void>> {
     return (await this.#inner.return?.()) ?? { done: true, value: undefined };
-  }
-
-  async #handOn(count: number): Promise<void> {
-    try {
-      this.#hand(count);
-    } catch (error) {
-      await this.#inner.return?.();
-      throw error;
-    }
   }
 
   #hand(count: number): void {

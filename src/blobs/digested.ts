@@ -1,6 +1,6 @@
 import type { StreamDigester } from '../oci/stream-digester.ts';
 import type { Bytes, BytesIterator } from '../blob-source.ts';
-import type { Move, Moved } from '../move.ts';
+import type { MoveBytes } from '../move.ts';
 
 /** Passes bytes on and feeds them to `digester`, in order; to end or abandon that is up to the caller. */
 export function digested(bytes: Bytes, digester: StreamDigester): Bytes {
@@ -8,12 +8,16 @@ export function digested(bytes: Bytes, digester: StreamDigester): Bytes {
 }
 
 class DigestedIterator implements BytesIterator {
+  readonly move: MoveBytes | undefined;
   readonly #inner: BytesIterator;
   readonly #digester: StreamDigester;
 
   constructor(inner: BytesIterator, digester: StreamDigester) {
     this.#inner = inner;
     this.#digester = digester;
+    if (inner.move === undefined) return;
+    // one thread hashes what is moved: where another digest is wanted too, the bytes have to be handed out
+    this.move = async (move) => (move.mover === undefined ? await inner.move?.({ ...move, mover: digester }) : undefined);
   }
 
   async next(): Promise<IteratorResult<Uint8Array, void>> {
@@ -26,11 +30,6 @@ class DigestedIterator implements BytesIterator {
       throw error;
     }
     return step;
-  }
-
-  /** One thread hashes what is moved: where another digest is wanted too, the bytes have to be handed out. */
-  async move(move: Move): Promise<Moved | undefined> {
-    return move.mover === undefined ? await this.#inner.move?.({ ...move, mover: this.#digester }) : undefined;
   }
 
   async return(): Promise<IteratorResult<Uint8Array, void>> {

@@ -93,7 +93,7 @@ export async function writeBehind(file: WritableFile, name: string, content: Byt
   const bytes = content[Symbol.asyncIterator]();
   try {
     for (;;) {
-      const moved = await moveNext(bytes, file, name, position);
+      const moved = bytes.move === undefined ? undefined : await moveNext(bytes, file, name, position);
       if (moved !== undefined) {
         const { chunks } = moved;
         if (chunks.length > 0) for (const chunk of chunks) put(chunk);
@@ -126,7 +126,7 @@ export async function writeBehind(file: WritableFile, name: string, content: Byt
 
 /** The next bytes, written at `position` already or to be written, where another thread can read them. */
 async function moveNext(bytes: BytesIterator, file: WritableFile, name: string, position: number): Promise<Moved | undefined> {
-  if (bytes.move === undefined || file.fill === undefined) return undefined;
+  if (file.fill === undefined) return undefined;
   let failure: { readonly error: Error } | undefined;
   // whoever passes it on may take it for one of the source
   const failed = (error: unknown): Error => {

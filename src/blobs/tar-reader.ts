@@ -76,9 +76,9 @@ export class TarReader {
 
   /** The content of the entry that `next` returned last. Chunks are at most what the source hands out. */
   content(): Bytes {
-    return {
-      [Symbol.asyncIterator]: () => ({ next: async () => await this.#nextPart(), move: async (move) => await this.#movePart(move) }),
-    };
+    const next = async (): Promise<IteratorResult<Uint8Array, void>> => await this.#nextPart();
+    const move = this.#iterator.move === undefined ? undefined : async (one: Move) => await this.#movePart(one);
+    return { [Symbol.asyncIterator]: () => ({ next, move }) };
   }
 
   /** All content of a small entry, without an iterator: the fast way for many small files. It is good until the next call. */

@@ -3,7 +3,7 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import { digestAlgorithm } from '../oci/digest.ts';
 import { StreamDigester } from '../oci/stream-digester.ts';
 import type { Bytes, BytesIterator } from '../blob-source.ts';
-import type { Move, Moved } from '../move.ts';
+import type { Move, MoveBytes, Moved } from '../move.ts';
 import { digested } from './digested.ts';
 
 /**
@@ -16,6 +16,7 @@ export function verified(bytes: Bytes, expected: Descriptor): Bytes {
 }
 
 class VerifiedIterator implements BytesIterator {
+  readonly move: MoveBytes | undefined;
   readonly #inner: BytesIterator;
   readonly #expected: Descriptor;
   readonly #digester: StreamDigester;
@@ -26,25 +27,32 @@ class VerifiedIterator implements BytesIterator {
     this.#expected = expected;
     this.#digester = new StreamDigester(digestAlgorithm(expected.digest), expected.size);
     this.#inner = digested(bytes, this.#digester)[Symbol.asyncIterator]();
+    if (this.#inner.move !== undefined) this.move = async (move) => await this.#move(move);
   }
 
   async next(): Promise<IteratorResult<Uint8Array, void>> {
     if (this.#isOver) return { done: true, value: undefined };
-    return await this.#orEnd(async () => {
+    try {
       const step = await this.#inner.next();
       if (step.done === true) await this.#finish();
-      else await this.#receive(step.value.byteLength);
+      else if (this.#receive(step.value.byteLength)) await this.#refuse();
       return step;
-    });
+    } catch (error) {
+      this.#end();
+      throw error;
+    }
   }
 
-  async move(move: Move): Promise<Moved | undefined> {
+  async #move(move: Move): Promise<Moved | undefined> {
     if (this.#isOver) return undefined;
-    return await this.#orEnd(async () => {
+    try {
       const moved = await this.#inner.move?.(move);
-      if (moved !== undefined) await this.#receive(moved.bytes);
+      if (moved !== undefined && this.#receive(moved.bytes)) await this.#refuse();
       return moved;
-    });
+    } catch (error) {
+      this.#end();
+      throw error;
+    }
   }
 
   async return(): Promise<IteratorResult<Uint8Array, void>> {
@@ -52,24 +60,19 @@ class VerifiedIterator implements BytesIterator {
     return (await this.#inner.return?.()) ?? { done: true, value: undefined };
   }
 
-  async #orEnd<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      this.#end();
-      throw error;
-    }
-  }
-
   #end(): void {
     this.#isOver = true;
     this.#digester.abandon();
   }
 
-  async #receive(count: number): Promise<void> {
+  /** True when these are too many. */
+  #receive(count: number): boolean {
     this.#received += count;
-    if (this.#received <= this.#expected.size) return;
-    await this.return();
+    return this.#received > this.#expected.size;
+  }
+
+  async #refuse(): Promise<never> {
+    await this.#inner.return?.();
     throw sizeMismatch(this.#expected, `more than ${this.#expected.size}`);
   }
 

@@ -7,18 +7,18 @@ const MIB = 1024 * 1024;
 /** Bytes after which the way that was chosen is judged. */
 const WINDOW = 96 * MIB;
 /** The same where a way is tried: the slower one takes several times as long, so less has to do. */
-const TRIAL = 32 * MIB;
+const TRIAL = 24 * MIB;
 /** Bytes before the first trial: small files, and memory and threads that are used for the first time. */
-const WARM_UP = 32 * MIB;
+const WARM_UP = 16 * MIB;
 /** Bytes before plain writes are judged after direct ones: what is under way has to be read and hashed first. */
-const SETTLE = 16 * MIB;
+const SETTLE = 8 * MIB;
 /** Windows after which the other ways are tried again; twice as many each time that this changed nothing. */
-const HOLD = 8;
-const MAX_HOLD = 32;
+const HOLD = 12;
+const MAX_HOLD = 48;
 /** What is in the page cache is there for the next reader: past it has to be faster by this factor, for half of the files or all. */
-const GAIN = 1.15;
+const GAIN = 1.05;
 /** A way is judged after these bytes already where it is slower than another one by this factor. */
-const HOPELESS_AFTER = 16 * MIB;
+const HOPELESS_AFTER = 12 * MIB;
 const HOPELESS = 2;
 /** Longer than this without a write it was not the disk that was waited for. */
 const PAUSE_MS = 1000;
@@ -106,7 +106,7 @@ export class WritePace {
   #best(): WriteWay {
     const { plain, mixed, direct } = this.#rates;
     if (Math.max(mixed, direct) < plain * GAIN) return 'plain';
-    return direct < mixed * GAIN ? 'mixed' : 'direct';
+    return direct < mixed ? 'mixed' : 'direct';
   }
 }
 
