@@ -4,7 +4,7 @@ import type { StreamDigester } from '../oci/stream-digester.ts';
 import { asPathError } from './path-error.ts';
 
 /** What a thread hashes between two looks at the signal. */
-const STEP = 8 * CHUNK_BYTES;
+export const HASH_STEP = 8 * CHUNK_BYTES;
 
 export interface DigestFileOptions {
   /** Bytes from the beginning; the whole file unless told. */
@@ -33,7 +33,7 @@ async function digestHandle(handle: FileHandle, digester: StreamDigester, end: n
   while (position < end) {
     signal?.throwIfAborted();
     const from = { fd: handle.fd, position };
-    const count = (await digester.take(from, Math.min(STEP, end - position))) ?? (await readAndHash(handle, digester, position, end));
+    const count = (await digester.take(from, Math.min(HASH_STEP, end - position))) ?? (await readAndHash(handle, digester, position, end));
     if (count === 0) break;
     position += count;
   }

@@ -1,11 +1,9 @@
-import { CHUNK_BYTES, releaseChunk } from '../chunk.ts';
+import { releaseChunk } from '../chunk.ts';
 import type { Digest } from '../oci/digest.ts';
 import { StreamDigester } from '../oci/stream-digester.ts';
 import type { BlobSource, Bytes } from '../blob-source.ts';
+import { HASH_STEP } from './digest-file.ts';
 import { digested } from './digested.ts';
-
-/** What a thread hashes between two looks at the signal. */
-const STEP = 8 * CHUNK_BYTES;
 
 /** Digest and size in bytes of what a source gives, without keeping it. Errors of the source come through as they are. */
 export async function digestOfSource(
@@ -27,7 +25,7 @@ async function drain(bytes: Bytes, signal: AbortSignal | undefined): Promise<num
   try {
     for (;;) {
       signal?.throwIfAborted();
-      const moved = await iterator.move?.({ to: 'nowhere', limit: Number.POSITIVE_INFINITY, step: STEP, failed: (error) => error });
+      const moved = await iterator.move?.({ to: 'nowhere', limit: Number.POSITIVE_INFINITY, step: HASH_STEP, failed: (error) => error });
       size += moved?.bytes ?? 0;
       if (moved !== undefined) continue;
       const step = await iterator.next();

@@ -9,10 +9,10 @@ const MAX_QUEUED = 2 * CHUNK_BYTES;
 const MAX_CHUNKS = 512;
 /** Writes at a time for one file: one copies into the page cache while another waits for the disk. */
 const MAX_WRITES = 2;
-/** What may be missing before the end of a file whose writer was killed. */
-export const MAX_UNORDERED = MAX_WRITES * (MAX_QUEUED + CHUNK_BYTES);
 /** What another thread moves at a time: long enough that asking for more costs little, short enough to be aborted and to be told of. */
 const MAX_MOVE = 4 * CHUNK_BYTES;
+/** What may be missing before the end of a file whose writer was killed: writes under way, one begun for a move, and that move. */
+export const MAX_UNORDERED = (MAX_WRITES + 1) * (MAX_QUEUED + CHUNK_BYTES) + MAX_MOVE;
 /** Runs of zeros shorter than this are written like all else. */
 const SMALLEST_HOLE = 64 * 1024;
 
@@ -95,19 +95,23 @@ export async function writeBehind(file: WritableFile, name: string, content: Byt
     for (;;) {
       const moved = bytes.move === undefined ? undefined : await moveNext(bytes, file, name, position);
       if (moved !== undefined) {
-        const { chunks } = moved;
-        if (chunks.length > 0) for (const chunk of chunks) put(chunk);
-        else {
+        for (const chunk of moved.chunks) {
+          put(chunk);
+          while (mustWait()) await Promise.race(writes);
+        }
+        if (moved.chunks.length === 0) {
           flush();
           position += moved.bytes;
           written = Math.max(written, moved.writtenTo);
+          // what is before it has to be written before what comes after it
+          while (writes.size > 0) await Promise.race(writes);
         }
       } else {
         const step = await bytes.next();
         if (step.done === true) break;
         put(step.value);
+        while (mustWait()) await Promise.race(writes);
       }
-      while (mustWait()) await Promise.race(writes);
       if (failure === undefined) continue;
       await bytes.return?.();
       break;
